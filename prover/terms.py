@@ -1,0 +1,359 @@
+"""Tokens, quantized matrices, projected invariant terms: docs/protocol.md section 3, exactly.
+
+Everything up to `load_fingerprint_input` is pure. Everything after quantizing is exact integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from circuits.errors import CheckpointError, UsageError
+from prover.checkpoint import Checkpoint, open_checkpoint
+from prover.families import FAMILIES, ROLES, Family, FloatArray, Shape
+from prover.quantization import QUANTIZATION_RULE, Float64Array, FoldedMatrix, Int8Array, fold, quantize
+from prover.tokens import TOKEN_RULE, Tokens, select_tokens
+
+__all__ = [
+    "QUANTIZATION_RULE",
+    "TOKEN_RULE",
+    "FingerprintInput",
+    "Matrices",
+    "Projection",
+    "Shape",
+    "TermRules",
+    "Tokens",
+    "fold",
+    "load_fingerprint_input",
+    "projected_terms",
+    "projection",
+    "quantize",
+    "repeat_rows",
+    "scale_integers",
+    "select_tokens",
+]
+
+Int64Array = npt.NDArray[np.int64]
+ExactArray = npt.NDArray[np.object_]
+
+TERM_COUNT = 6
+C_LIMIT = 1 << 32
+PAIRS = (("q", "k"), ("v", "o"), ("up", "down"))
+REPEATED_ROLES = ("k", "v")
+
+_EXACT_FLOAT = 1 << 53
+_EXACT_INT64 = 1 << 63
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """The 13 quantized matrices by name, in committing order, each int8 [rows, d].
+
+    `clipped` is the share of entries that were cut to +-127, by name.
+    """
+
+    by_name: Mapping[str, Int8Array]
+    clipped: Mapping[str, float]
+
+    def sha256(self) -> bytes:
+        """`weights_sha256`: SHA-256 of u32be(len(name)) || name || u32be(rows) || u32be(d) || bytes, all 13."""
+        digest = hashlib.sha256()
+        for name, matrix in self.by_name.items():
+            label = name.encode("ascii")
+            digest.update(struct.pack(">I", len(label)) + label + struct.pack(">II", *matrix.shape))
+            digest.update(np.ascontiguousarray(matrix).data)
+        return digest.digest()
+
+
+@dataclass(frozen=True)
+class Projection:
+    """P: token j has its only entry in row `bucket[j]`, equal to `sign[j]`. Both int64 [K]."""
+
+    g: int
+    bucket: Int64Array
+    sign: Int64Array
+
+
+@dataclass(frozen=True)
+class TermRules:
+    """What a profile pins about terms: projection (seed of 32 bytes, g), limits of K, families by name."""
+
+    seed: bytes
+    g: int
+    k_min: int
+    k_max: int
+    families: tuple[str, ...] = tuple(family.name for family in FAMILIES)
+
+
+@dataclass(frozen=True)
+class FingerprintInput:
+    """Everything that commitments and proofs need from a checkpoint.
+
+    `terms`: exact Python integers [6, g, g]. `float_terms`: the same before quantizing, float64 [6, g, g]. For
+    the report, `term_cosines` (6 of them) and `cosine` (all six, each at norm 1) compare the two.
+    """
+
+    shape: Shape
+    tokens: Tokens
+    matrices: Matrices
+    projection: Projection
+    terms: ExactArray
+    float_terms: Float64Array
+    weights_sha256: bytes
+
+    @property
+    def term_cosines(self) -> tuple[float, ...]:
+        """Cosine of each quantized term to the unquantized one."""
+        integers = self.terms.astype(np.float64)
+        return tuple(cosine(left, right) for left, right in zip(integers, self.float_terms, strict=True))
+
+    @property
+    def cosine(self) -> float:
+        """Mean of `term_cosines`: the cosine of the concatenated terms when each has norm 1."""
+        return float(np.mean(self.term_cosines))
+
+
+# ---------------------------------------- projection
+
+
+def projection(seed: bytes, count: int, g: int) -> Projection:
+    """P for K = `count` tokens (section 3, Projection).
+
+    Raises:
+        UsageError: the seed is not 32 bytes, or K is not a positive multiple of 2g.
+    """
+    if len(seed) != 32:
+        raise UsageError(f"projection.seed: {len(seed)} bytes instead of 32", step="projection")
+    if g < 1 or count < 2 * g or count % (2 * g):
+        raise UsageError(
+            f"projection: K = {count} is not a positive multiple of 2g = {2 * g}", step="projection"
+        )
+    # keys = SHAKE256("huref-zk/v1/projection" || seed || u32be(K) || u32be(g), 8K bytes)
+    data = b"huref-zk/v1/projection" + seed + struct.pack(">II", count, g)
+    keys = np.frombuffer(hashlib.shake_256(data).digest(8 * count), dtype=">u8")
+    # perm = positions sorted by (key, position); perm[r] goes to row r mod g, sign + if floor(r/g) is even
+    permutation = np.argsort(keys, kind="stable")
+    rank = np.arange(count, dtype=np.int64)
+    bucket = np.empty(count, dtype=np.int64)
+    sign = np.empty(count, dtype=np.int64)
+    bucket[permutation] = rank % g
+    sign[permutation] = 1 - 2 * ((rank // g) % 2)
+    return Projection(g, bucket, sign)
+
+
+def project_rows(matrix: Int8Array, by: Projection) -> Int64Array:
+    """`A = P X`: int64 [g, d], exact (an entry is at most 127 K)."""
+    rows = np.zeros((by.g, matrix.shape[1]), dtype=np.int64)
+    for i in range(by.g):
+        chosen = by.bucket == i
+        rows[i] = (by.sign[chosen, None] * matrix[chosen].astype(np.int64)).sum(axis=0)
+    return rows
+
+
+def _project_rows_float(rows: Float64Array, by: Projection) -> Float64Array:
+    result = np.zeros((by.g, rows.shape[1]))
+    np.add.at(result, by.bucket, by.sign[:, None] * rows)
+    return result
+
+
+def repeat_rows(rows: npt.NDArray[Any], head_dim: int, rep: int) -> npt.NDArray[Any]:
+    """Repeat by query group: row `h head_dim + i` of the result is row `floor(h / rep) head_dim + i`."""
+    by_head = rows.reshape(-1, head_dim, *rows.shape[1:])
+    return np.repeat(by_head, rep, axis=0).reshape(-1, *rows.shape[1:])
+
+
+# ---------------------------------------- terms
+
+
+def exact_product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`left @ right` of integer matrices, exactly: float64 or int64 within their bounds, else Python integers.
+
+    Returns int64 where the bound on every partial sum is below 2^63, else an array of Python integers.
+    """
+    bound = left.shape[1] * _largest(left) * _largest(right)
+    if bound < _EXACT_FLOAT:
+        return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+    if bound < _EXACT_INT64:
+        return left.astype(np.int64) @ right.astype(np.int64)
+    exact: ExactArray = left.astype(object) @ right.astype(object)
+    return exact
+
+
+def _largest(values: npt.NDArray[Any]) -> int:
+    """Largest magnitude, as a Python integer (safe for -2^63)."""
+    return max(abs(int(values.max())), abs(int(values.min()))) if values.size else 0
+
+
+def projected_terms(matrices: Mapping[str, Int8Array], shape: Shape, by: Projection) -> ExactArray:
+    """`S_t = (A U_t^T)(A V_t^T)^T`, t = 3l + {0,1,2}: exact Python integers [6, g, g]."""
+    a = project_rows(matrices["embedding"], by)
+    products = {
+        name: _repeat_columns(exact_product(a, matrix.T), name, shape)
+        for name, matrix in matrices.items()
+        if name != "embedding"
+    }
+    return np.stack([exact_product(u, v.T).astype(object) for u, v in _pairs(products, shape)])
+
+
+def float_terms(matrices: Mapping[str, Float64Array], shape: Shape, by: Projection) -> Float64Array:
+    """The six projected terms of folded matrices before quantizing: float64 [6, g, g]."""
+    a = _project_rows_float(matrices["embedding"], by)
+    products = {name: a @ matrix.T for name, matrix in matrices.items() if name != "embedding"}
+    return _float_terms_of_products(products, shape)
+
+
+def _float_terms_of_products(products: Mapping[str, Float64Array], shape: Shape) -> Float64Array:
+    repeated = {name: _repeat_columns(product, name, shape) for name, product in products.items()}
+    return np.stack([u @ v.T for u, v in _pairs(repeated, shape)])
+
+
+def _repeat_columns(product: npt.NDArray[Any], name: str, shape: Shape) -> npt.NDArray[Any]:
+    """Columns of `A W^T` [g, rows], repeated like the rows of W that they belong to."""
+    if name.rsplit(".", 1)[-1] not in REPEATED_ROLES:
+        return product
+    return repeat_rows(product.T, shape.head_dim, shape.query_group).T
+
+
+def _pairs(
+    products: Mapping[str, npt.NDArray[Any]], shape: Shape
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """The factors of the six terms in the order of t."""
+    for layer in shape.layers:
+        for left, right in PAIRS:
+            yield products[f"layers.{layer}.{left}"], products[f"layers.{layer}.{right}"]
+
+
+def scale_integers(terms: ExactArray, g: int, shift: int, c_min: int) -> tuple[int, ...]:
+    """The six `c_t = round(g 2^shift / |S_t|_F)`, computed in integers.
+
+    Raises:
+        CheckpointError: a term is zero, or its c_t is outside `c_min <= c_t < 2^32`.
+    """
+    result = []
+    for index, term in enumerate(terms):
+        squares = sum(int(value) ** 2 for value in np.asarray(term, dtype=object).reshape(-1))
+        if squares == 0:
+            raise CheckpointError(f"terms: S_{index} is zero", step="terms", hint="the model is not trained")
+        # round(x) = floor((floor(2x) + 1) / 2) with x^2 = g^2 4^shift / |S_t|^2
+        c = (isqrt(4 * g * g * 4**shift // squares) + 1) // 2
+        if not c_min <= c < C_LIMIT:
+            raise CheckpointError(
+                f"terms: scale integer c_{index} = {c} is not from {c_min} to 2^32 - 1",
+                step="terms",
+                hint="the projected terms are too large or too small for this profile",
+            )
+        result.append(c)
+    return tuple(result)
+
+
+def standardised(terms: npt.NDArray[Any]) -> Float64Array:
+    """Each of the six terms divided by its Frobenius norm, float64."""
+    values = terms.astype(np.float64)
+    norms: Float64Array = np.sqrt((values**2).sum(axis=(1, 2), keepdims=True))
+    return values / norms
+
+
+def cosine(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
+    """Cosine of two arrays of the same shape, flattened; 0 if one of them is zero."""
+    a, b = left.astype(np.float64).reshape(-1), right.astype(np.float64).reshape(-1)
+    norms = float(np.sqrt(a @ a) * np.sqrt(b @ b))
+    return float(a @ b) / norms if norms > 0 else 0.0
+
+
+# ---------------------------------------- loading
+
+
+def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
+    """The matrix that plays `role` in block `layer`, with the norm that feeds it.
+
+    Raises:
+        CheckpointError: missing or damaged tensor.
+    """
+    family, shape = checkpoint.family, checkpoint.shape
+    stored = _read_source(checkpoint, layer, role)
+    pattern = family.norm_tensor(role)
+    scale = None
+    if pattern is not None:
+        scale = family.column_scale(checkpoint.read(pattern.replace("{i}", str(layer)), (shape.hidden_size,)))
+    return FoldedMatrix(f"layers.{layer}.{role}", stored, scale, family.centred)
+
+
+def _read_source(checkpoint: Checkpoint, layer: int, role: str) -> FloatArray:
+    shape, source = checkpoint.shape, checkpoint.family.roles[role]
+    stored_rows = source.packing.total_rows(shape, role)
+    stored_shape = (shape.hidden_size, stored_rows) if source.transposed else (stored_rows, shape.hidden_size)
+    tensor = checkpoint.read(source.tensor.replace("{i}", str(layer)), stored_shape)
+    return source.packing.pick(tensor.T if source.transposed else tensor, shape, role)
+
+
+def read_embedding(checkpoint: Checkpoint, ids: tuple[int, ...]) -> FoldedMatrix:
+    """X: the embedding rows of the chosen tokens, [K, d].
+
+    Raises:
+        CheckpointError: missing or damaged tensor.
+    """
+    shape = checkpoint.shape
+    table = checkpoint.read(checkpoint.family.embedding, (shape.vocab_size, shape.hidden_size))
+    return FoldedMatrix("embedding", table[list(ids)], None, checkpoint.family.centred)
+
+
+def read_matrices(checkpoint: Checkpoint, ids: tuple[int, ...]) -> Iterator[FoldedMatrix]:
+    """The 13 matrices in committing order, one at a time."""
+    yield read_embedding(checkpoint, ids)
+    for layer in checkpoint.shape.layers:
+        for role in ROLES:
+            yield read_matrix(checkpoint, layer, role)
+
+
+def families_named(names: tuple[str, ...]) -> tuple[Family, ...]:
+    """The known families among `names` (a profile's `families`)."""
+    return tuple(family for family in FAMILIES if family.name in names)
+
+
+def load_fingerprint_input(path: Path, rules: TermRules) -> FingerprintInput:
+    """Checkpoint directory to everything that is committed and proven.
+
+    Raises:
+        CheckpointError: anything wrong with the checkpoint.
+        UsageError: rules that cannot be carried out.
+    """
+    checkpoint = open_checkpoint(path, families_named(rules.families))
+    shape = checkpoint.shape
+    tokens = select_tokens(
+        checkpoint.tokenizer_json,
+        shape.vocab_size,
+        rules.k_min,
+        rules.k_max,
+        rules.g,
+        path / "tokenizer.json",
+    )
+    by = projection(rules.seed, tokens.count, rules.g)
+    quantized: dict[str, Int8Array] = {}
+    clipped: dict[str, float] = {}
+    products: dict[str, Float64Array] = {}
+    a = np.zeros((rules.g, shape.hidden_size))
+    for matrix in read_matrices(checkpoint, tokens.ids):
+        quantized[matrix.name], clipped[matrix.name] = quantize(matrix)
+        if matrix.name == "embedding":
+            a = _project_rows_float(matrix.full(), by)
+        else:
+            products[matrix.name] = np.concatenate([a @ block.T for _, block in matrix.blocks()], axis=1)
+    matrices = Matrices(MappingProxyType(quantized), MappingProxyType(clipped))
+    return FingerprintInput(
+        shape=shape,
+        tokens=tokens,
+        matrices=matrices,
+        projection=by,
+        terms=projected_terms(quantized, shape, by),
+        float_terms=_float_terms_of_products(products, shape),
+        weights_sha256=matrices.sha256(),
+    )

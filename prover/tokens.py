@@ -1,0 +1,107 @@
+"""The tokens whose embeddings make X: rule `sha256-order-v1` (docs/protocol.md section 3). Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from circuits.errors import CheckpointError, UsageError
+from prover.checkpoint import parse_json
+
+TOKEN_RULE = "sha256-order-v1"  # noqa: S105 - a rule's name, not a password
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The chosen tokens. `ids` and `strings` in order, `candidates` is n, digests are raw SHA-256."""
+
+    ids: tuple[int, ...]
+    strings: tuple[str, ...] = field(repr=False)
+    candidates: int
+    sha256: bytes
+    tokenizer_sha256: bytes
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return len(self.ids)
+
+
+def token_candidates(tokenizer_json: bytes, embedding_rows: int, file: Path | str) -> list[tuple[str, int]]:
+    """All n candidates as (string, id), sorted by the SHA-256 of the UTF-8 string (section 3, Tokens).
+
+    Raises:
+        CheckpointError: `file` is not JSON, or has no table `model.vocab` from strings to ids.
+    """
+    document = parse_json(tokenizer_json, file)
+    model = document.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(vocabulary, dict):
+        raise CheckpointError(
+            f"{file}: field model.vocab: not an object that maps strings to ids",
+            step="tokens",
+            hint="BPE, WordPiece and WordLevel tokenizers are supported",
+        )
+    added = document.get("added_tokens") or []
+    if not isinstance(added, list) or not all(isinstance(item, dict) for item in added):
+        raise CheckpointError(f"{file}: field added_tokens: not a list of objects", step="tokens")
+    left_out_ids = {item.get("id") for item in added}
+    left_out_strings = {item.get("content") for item in added}
+    keyed: list[tuple[bytes, str, int]] = []
+    for string, token in vocabulary.items():
+        if not isinstance(token, int) or isinstance(token, bool) or token < 0:
+            raise CheckpointError(f"{file}: field model.vocab[{string[:40]!a}]: not an id", step="tokens")
+        if token < embedding_rows and token not in left_out_ids and string not in left_out_strings:
+            keyed.append((hashlib.sha256(_utf8(string, file)).digest(), string, token))
+    keyed.sort()
+    return [(string, token) for _, string, token in keyed]
+
+
+def _utf8(string: str, file: Path | str) -> bytes:
+    try:
+        return string.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CheckpointError(
+            f"{file}: field model.vocab[{string[:40]!a}]: not Unicode text", step="tokens"
+        ) from error
+
+
+def select_tokens(
+    tokenizer_json: bytes,
+    embedding_rows: int,
+    k_min: int,
+    k_max: int,
+    g: int,
+    file: Path | str = "tokenizer.json",
+) -> Tokens:
+    """The K tokens of rule `sha256-order-v1`: `K = min(k_max, 2g floor(n / 2g))`, refused below `k_min`.
+
+    Raises:
+        UsageError: k_max is not a positive multiple of 2g.
+        CheckpointError: tokenizer damaged, or vocabulary too small.
+    """
+    if g < 1 or k_max < 2 * g or k_max % (2 * g):
+        raise UsageError(f"tokens.K_max: {k_max} is not a positive multiple of 2g = {2 * g}", step="tokens")
+    chosen = token_candidates(tokenizer_json, embedding_rows, file)
+    candidates = len(chosen)
+    count = min(k_max, 2 * g * (candidates // (2 * g)))
+    if count < max(k_min, 2 * g):
+        raise CheckpointError(
+            f"{file}: field model.vocab: vocabulary too small, {candidates} usable tokens give K = {count}",
+            step="tokens",
+            hint=f"K must be at least {max(k_min, 2 * g)}",
+        )
+    del chosen[count:]
+    digest = hashlib.sha256()
+    for string, _ in chosen:
+        data = string.encode("utf-8")
+        digest.update(struct.pack(">I", len(data)) + data)
+    return Tokens(
+        ids=tuple(token for _, token in chosen),
+        strings=tuple(string for string, _ in chosen),
+        candidates=candidates,
+        sha256=digest.digest(),
+        tokenizer_sha256=hashlib.sha256(tokenizer_json).digest(),
+    )
