@@ -1,0 +1,161 @@
+"""The only module of the prover's side that talks to ezkl, always in a child process.
+
+Why a child: malformed files make ezkl panic or run for minutes, `prove` can deadlock with Python's logging, and a
+killed run must leave nothing half done. The child runs `python -m circuits.ezkl_worker JOB`; it disables logging, limits
+its own memory, and writes its answer to a file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from circuits.errors import CircuitError, StorageError
+
+SCALAR_BYTES = 32
+POINT_BYTES = 64
+MEMORY_LIMIT_BYTES = 20 * 2**30  # of the 24 GB every machine here has
+OUTPUT_TAIL = 400  # characters of ezkl's own words that go into an error message
+
+
+def call(function: str, *, time_limit_s: float, **arguments: Any) -> Any:
+    """Run one of this module's `FUNCTIONS` in a child process; returns what it returned.
+
+    Raises CircuitError when ezkl refuses, crashes or runs past `time_limit_s`, StorageError when the disk is full.
+    """
+    with tempfile.TemporaryDirectory(prefix="huref-ezkl-") as folder:
+        job, answer = Path(folder, "job.json"), Path(folder, "answer.json")
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+        job.write_text(json.dumps({"function": function, "arguments": plain, "answer": str(answer)}))
+        command = [sys.executable, "-m", "circuits.ezkl_worker", str(job)]
+        path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "RUST_LOG": "off"}
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=time_limit_s,
+                env=environment,
+                cwd=folder,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise CircuitError(
+                f"ezkl {function} ran past its limit of {time_limit_s:.0f} s",
+                step=function,
+                hint="run again on a less busy machine; nothing was written",
+            ) from None
+        if done.returncode == 0 and answer.exists():
+            return json.loads(answer.read_text())["value"]
+        words = done.stderr.decode("utf-8", "replace").strip()[-OUTPUT_TAIL:]
+        if "No space left on device" in words:
+            raise StorageError(f"the disk filled up during ezkl {function}", step=function, hint="free space, run again")
+        raise CircuitError(f"ezkl {function} failed: {words or f'exit status {done.returncode}'}", step=function)
+
+
+def _settings(onnx: str, out: str, run_args: dict[str, Any]) -> None:
+    import ezkl
+
+    args = ezkl.PyRunArgs()
+    for name, value in run_args.items():
+        setattr(args, name, tuple(value) if isinstance(value, list) else value)
+    _require(ezkl.gen_settings(onnx, out, py_run_args=args), "gen_settings")
+
+
+def _compile(onnx: str, settings: str, out: str) -> None:
+    import ezkl
+
+    _require(ezkl.compile_circuit(onnx, out, settings), "compile_circuit")
+
+
+def _setup(compiled: str, srs: str, vk: str, pk: str) -> None:
+    import ezkl
+
+    _require(ezkl.setup(compiled, vk, pk, srs), "setup")
+
+
+def _commit(messages: str, out: str, vk: str, settings: str, srs: str) -> int:
+    """One multi-scalar multiplication for every `usable rows` scalars of `messages` (32 bytes little-endian each)."""
+    import ezkl
+
+    raw = Path(messages).read_bytes().hex()
+    step = 2 * SCALAR_BYTES
+    points = ezkl.kzg_commit([raw[i : i + step] for i in range(0, len(raw), step)], vk, settings, srs)
+    data = b"".join(bytes.fromhex(p.x)[::-1] + bytes.fromhex(p.y)[::-1] for p in points)
+    Path(out).write_bytes(data)
+    return len(points)
+
+
+def _prove(
+    vectors: str, lengths: list[int], compiled: str, pk: str, vk: str, settings: str, srs: str
+) -> dict[str, Any]:
+    """Witness, proof, and ezkl's own verification of it; returns `proof` (hex) and `instances` (hex, little-endian)."""
+    import ezkl
+
+    raw = Path(vectors).read_bytes().hex()
+    step, at, inputs = 2 * SCALAR_BYTES, 0, []
+    for length in lengths:
+        inputs.append([raw[i : i + step] for i in range(at, at + length * step, step)])
+        at += length * step
+    Path("input.json").write_text(json.dumps({"input_data": inputs}))
+    ezkl.gen_witness("input.json", compiled, "witness.json", vk, srs)
+    ezkl.prove("witness.json", compiled, pk, "proof.json", srs)
+    proof = json.loads(Path("proof.json").read_text())
+    # ezkl.prove may return an invalid proof, for instance when a value left its calibrated range.
+    _require(ezkl.verify("proof.json", settings, vk, srs), "verify")
+    return {"proof": bytes(proof["proof"]).hex(), "instances": proof["instances"]}
+
+
+def _gen_srs(out: str, k: int) -> None:
+    import ezkl
+
+    ezkl.gen_srs(out, k)
+
+
+def _get_srs(out: str, k: int) -> None:
+    import asyncio
+
+    import ezkl
+
+    async def download() -> None:
+        _require(await ezkl.get_srs(logrows=k, srs_path=out), "get_srs")
+
+    asyncio.run(download())
+
+
+def _require(result: Any, what: str) -> None:
+    if result is not True:
+        raise RuntimeError(f"ezkl.{what} answered {result!r}")
+
+
+FUNCTIONS = {
+    "settings": _settings,
+    "compile": _compile,
+    "setup": _setup,
+    "commit": _commit,
+    "prove": _prove,
+    "gen_srs": _gen_srs,
+    "get_srs": _get_srs,
+}
+
+
+def main(job_path: str) -> None:
+    """Entry point of the child."""
+    logging.disable(logging.CRITICAL)  # ezkl logs through Python while it holds the GIL
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    job = json.loads(Path(job_path).read_text())
+    value = FUNCTIONS[job["function"]](**job["arguments"])  # type: ignore[operator]
+    Path(job["answer"]).write_text(json.dumps({"value": value}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
