@@ -228,7 +228,7 @@ def _tensor_table(directory: Path) -> dict[str, TensorEntry]:
         if not _is_plain_name(shard):
             raise _fault(
                 index,
-                f"field weight_map[{_short(name)}]: {_short(shard)} is not a plain name of a .safetensors file",
+                f"field weight_map[{_short(name)}]: {_short(shard)} is not a plain name of a shard",
                 "shards must lie beside the index",
             )
         if shard not in headers:

@@ -65,7 +65,7 @@ class Matrices:
     clipped: Mapping[str, float]
 
     def sha256(self) -> bytes:
-        """`weights_sha256`: SHA-256 of u32be(len(name)) || name || u32be(rows) || u32be(d) || bytes, all 13."""
+        """`weights_sha256`: SHA-256 of 13 times u32be(len(name)) || name || u32be(rows, d) || bytes."""
         digest = hashlib.sha256()
         for name, matrix in self.by_name.items():
             label = name.encode("ascii")
@@ -98,8 +98,8 @@ class TermRules:
 class FingerprintInput:
     """Everything that commitments and proofs need from a checkpoint.
 
-    `terms`: exact Python integers [6, g, g]. `float_terms`: the same before quantizing, float64 [6, g, g]. For
-    the report, `term_cosines` (6 of them) and `cosine` (all six, each at norm 1) compare the two.
+    `terms`: exact Python integers [6, g, g]. `float_terms`: the same before quantizing, float64 [6, g, g].
+    For the report, `term_cosines` (6 of them) and `cosine` (all six, each at norm 1) compare the two.
     """
 
     shape: Shape
@@ -175,7 +175,7 @@ def repeat_rows(rows: npt.NDArray[Any], head_dim: int, rep: int) -> npt.NDArray[
 
 
 def exact_product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """`left @ right` of integer matrices, exactly: float64 or int64 within their bounds, else Python integers.
+    """`left @ right` of integer matrices, exactly: float64 or int64 within bounds, else Python integers.
 
     Returns int64 where the bound on every partial sum is below 2^63, else an array of Python integers.
     """
