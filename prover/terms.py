@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from circuits.errors import CheckpointError, UsageError
 from prover.checkpoint import Checkpoint, open_checkpoint
-from prover.families import FAMILIES, ROLES, Family, FloatArray, Shape
+from prover.families import FAMILIES, ROLES, Family, FloatArray, Shape, Source
 from prover.quantization import QUANTIZATION_RULE, Float64Array, FoldedMatrix, Int8Array, fold, quantize
 from prover.tokens import TOKEN_RULE, Tokens, select_tokens
 
@@ -92,6 +92,17 @@ class TermRules:
     k_min: int
     k_max: int
     families: tuple[str, ...] = tuple(family.name for family in FAMILIES)
+
+    @classmethod
+    def of_profile(cls, document: Mapping[str, Any]) -> TermRules:
+        """The rules in a (checked) profile.json (docs/protocol.md section 8)."""
+        return cls(
+            seed=bytes.fromhex(document["projection"]["seed"]),
+            g=document["projection"]["g"],
+            k_min=document["tokens"]["K_min"],
+            k_max=document["tokens"]["K_max"],
+            families=tuple(document["families"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -279,7 +290,7 @@ def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
         CheckpointError: missing or damaged tensor.
     """
     family, shape = checkpoint.family, checkpoint.shape
-    stored = _read_source(checkpoint, layer, role)
+    stored = read_source(checkpoint, layer, role, family.roles[role])
     pattern = family.norm_tensor(role)
     scale = None
     if pattern is not None:
@@ -287,8 +298,13 @@ def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
     return FoldedMatrix(f"layers.{layer}.{role}", stored, scale, family.centred)
 
 
-def _read_source(checkpoint: Checkpoint, layer: int, role: str) -> FloatArray:
-    shape, source = checkpoint.shape, checkpoint.family.roles[role]
+def read_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -> FloatArray:
+    """The stored rows of `role` in block `layer` at `source`, [rows, d], before folding.
+
+    Raises:
+        CheckpointError: missing or damaged tensor.
+    """
+    shape = checkpoint.shape
     stored_rows = source.packing.total_rows(shape, role)
     stored_shape = (shape.hidden_size, stored_rows) if source.transposed else (stored_rows, shape.hidden_size)
     tensor = checkpoint.read(source.tensor.replace("{i}", str(layer)), stored_shape)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from fpm.checkpoints.text import standard_library_text, token_stream, train_tokenizer
@@ -30,11 +31,9 @@ def main() -> None:
         if run.name not in arguments.only:
             continue
         stream = torch.tensor(token_stream(texts[run.text], tokenizer), dtype=torch.int64)
-        model = (
-            LlamaForCausalLM.from_pretrained(arguments.out / run.start_from, dtype=torch.float32)
-            if run.start_from
-            else new_model(run.init_seed)
-        )
+        model = new_model(run.init_seed)
+        if run.start_from:
+            model.load_state_dict(load_file(arguments.out / run.start_from / "model.safetensors"))
         record = train(model, run, stream)
         _save(model, arguments.out / run.name)
         tokenizer.save(str(arguments.out / run.name / "tokenizer.json"))

@@ -18,9 +18,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from fpm.checkpoints.text import VOCAB_SIZE
 
 CONTEXT = 128  # tokens a sequence
-BATCH = 16  # sequences a step
+BATCH = 8  # sequences a step
 HELD_OUT = 0.05  # share of the text, at its end, that is only measured
-EVERY = 20  # steps between measurements of the held-out loss
+EVERY = 50  # steps between measurements of the held-out loss
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Run:
 
 
 RUNS = (
-    Run("base", "pretraining", steps=600, learning_rate=4e-3, init_seed=1, data_seed=11),
-    Run("independent", "pretraining", steps=600, learning_rate=4e-3, init_seed=2, data_seed=22),
+    Run("base", "pretraining", steps=1000, learning_rate=3e-3, init_seed=1, data_seed=11),
+    Run("independent", "pretraining", steps=1000, learning_rate=3e-3, init_seed=2, data_seed=22),
     Run(
         "offspring",
         "fine-tuning",
-        steps=200,
+        steps=300,
         learning_rate=5e-4,
         init_seed=1,
         data_seed=33,
@@ -134,9 +134,9 @@ def train(model: LlamaForCausalLM, run: Run, stream: Tensor) -> dict[str, Any]:
 
 
 def _held_out_loss(model: LlamaForCausalLM, held_out: Tensor) -> float:
-    """Mean loss over (at most 32) sequences of the held-out text, natural logarithm."""
-    count = min(32, len(held_out) // CONTEXT)
-    batch = held_out[: count * CONTEXT].reshape(count, CONTEXT)
+    """Mean loss over 32 sequences, evenly spread over the held-out text, natural logarithm."""
+    begins = torch.linspace(0, len(held_out) - CONTEXT, 32).long()
+    batch = torch.stack([held_out[begin : begin + CONTEXT] for begin in begins.tolist()])
     model.train(False)
     with torch.no_grad():
         loss = float(model(input_ids=batch, labels=batch).loss)

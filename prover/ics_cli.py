@@ -1,0 +1,70 @@
+"""`huref ics A B`: how alike two checkpoints are. A thin command around `prover.metrics`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from circuits.profiles import DEFAULT_PROFILE, load_profile
+from prover.metrics import Comparison, compare
+from prover.terms import TermRules
+
+_FULL = {
+    "paper": ("ICS, full", "HuRef's definition, feed-forward term from up and down"),
+    "released": ("ICS, full, released", "as in HuRef's code: gate times up, elementwise"),
+    "centred": (
+        "ICS, full, centred",
+        "terms at norm 1, mean token removed: what the projected one estimates",
+    ),
+}
+
+
+@click.command("ics")
+@click.argument("left", metavar="A", type=click.Path(path_type=Path))
+@click.argument("right", metavar="B", type=click.Path(path_type=Path))
+@click.option(
+    "--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile whose projection is used."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def ics(left: Path, right: Path, profile: str, as_json: bool) -> None:
+    """Compare checkpoints A and B: invariant-terms cosine similarity (ICS) and parameter cosine similarity (PCS).
+
+    Near 1: same origin. Near 0: trained apart. Nothing is proven by this command.
+    """
+    rules = TermRules.of_profile(load_profile(profile).document)
+    comparison = compare(left, right, rules)
+    click.echo(json.dumps(as_document(comparison), indent=2) if as_json else as_table(comparison, rules.g))
+
+
+def as_document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as a JSON object: similarities from -1 to 1, and what they were computed over."""
+    return {
+        "ics_projected": comparison.projected,
+        "ics_full": {name: item.value for name, item in comparison.full.items()},
+        "tokens": comparison.full["paper"].count,
+        "pcs": comparison.pcs.value if comparison.pcs else None,
+        "parameters": comparison.pcs.count if comparison.pcs else 0,
+    }
+
+
+def as_table(comparison: Comparison, g: int) -> str:
+    """The comparison as lines of text: name, value, what it is."""
+    rows = [
+        (
+            "ICS, projected",
+            f"{comparison.projected:+.4f}",
+            f"six terms of {g} x {g}: what a fingerprint shows",
+        )
+    ]
+    for name, item in comparison.full.items():
+        title, text = _FULL[name]
+        rows.append((title, f"{item.value:+.4f}", f"{text}; {item.count} tokens"))
+    if comparison.pcs is None:
+        rows.append(("PCS", "-", "two different architectures"))
+    else:
+        rows.append(("PCS", f"{comparison.pcs.value:+.4f}", f"cosine of {comparison.pcs.count} parameters"))
+    width = max(len(title) for title, _, _ in rows)
+    return "\n".join(f"{title:<{width}}  {value:>7}  {text}" for title, value, text in rows)
