@@ -13,11 +13,6 @@ from circuits.errors import StorageError
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow(path)
-
-
-def _slow(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -1,0 +1,138 @@
+"""Proving keys: built from published ONNX, settings and SRS on first use, kept in the user's cache directory.
+
+Setup is deterministic: the same three files give the same verification key, byte for byte, so building a proving key here also
+checks the published verification key.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from circuits import ezkl_worker
+from circuits.digests import sha256_file, storage_error
+from circuits.errors import CircuitError
+from circuits.profiles import CircuitFiles, Profile
+from circuits.size_classes import SizeClass
+
+COMPILE_TIME_LIMIT_S = 300.0
+SETUP_TIME_LIMIT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class ProvingKey:
+    """What proving needs beside the published files."""
+
+    pk: Path
+    compiled: Path
+
+
+def cache_folder() -> Path:
+    """`huref-zk` under the user's cache directory (XDG_CACHE_HOME moves it)."""
+    return Path(platformdirs.user_cache_dir("huref-zk"))
+
+
+def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
+    """ezkl's run arguments for `link` or `encoder`. Every one that soundness hangs on is written out.
+
+    Source of the reasons: docs/ezkl-notes.md.
+    """
+    common = {
+        "input_visibility": "polycommit",
+        "output_visibility": "public",
+        "param_visibility": "fixed",  # weights of the encoder are part of the verification key
+        "input_scale": 0,
+        "logrows": size.k,
+        "ignore_range_check_inputs_outputs": True,  # field elements of full size go in; the graph checks what it must
+        "disable_freivalds": True,  # ezkl's default leaves matrix products untied to the constraints: unsound
+        "check_mode": "UNSAFE",  # halo2's own checks of a witness, slow; the proof is verified instead
+    }
+    if circuit == "link":
+        return {**common, "param_scale": 0, "scale_rebase_multiplier": 1000, "num_inner_cols": size.link_inner_columns}
+    return {
+        **common,
+        "param_scale": 8,
+        "scale_rebase_multiplier": 2,  # values are kept at 2 * param_scale = 16 fractional bits
+        "num_inner_cols": size.encoder_inner_columns,
+        "decomp_base": size.decomposition_base,
+        "decomp_legs": size.decomposition_legs,
+    }
+
+
+def check_settings(path: Path) -> None:
+    """CircuitError unless settings.json was made with the arguments that soundness needs."""
+    settings = json.loads(path.read_text())
+    args = settings["run_args"]
+    wrong = [
+        f"{name} is {found!r}, must be {wanted!r}"
+        for name, found, wanted in (
+            ("disable_freivalds", args["disable_freivalds"], True),
+            ("einsum_params.total_einsum_col_size", settings["einsum_params"]["total_einsum_col_size"], 0),
+            ("input_scale", args["input_scale"], 0),
+            ("param_visibility", str(args["param_visibility"]).lower(), "fixed"),
+            ("output_visibility", str(args["output_visibility"]).lower(), "public"),
+            ("input_visibility", str(args["input_visibility"]).lower(), "kzgcommit"),  # ezkl's own name for polycommit
+        )
+        if found != wanted
+    ]
+    if wrong:
+        raise CircuitError(f"{path}: {'; '.join(wrong)}", step="settings", hint="such a circuit is unsound; see docs")
+
+
+def proving_key(profile: Profile, circuit: str, notice: Callable[[str], None] = lambda _: None) -> ProvingKey:
+    """The proving key of a published circuit, from the cache or built now (`notice` is told how long that takes).
+
+    Raises CircuitError when the verification key that comes out is not the published one.
+    """
+    files = profile.circuit(circuit)
+    expected = profile.document["circuits"][circuit]["vk"]
+    folder = cache_folder() / "keys" / expected
+    key = ProvingKey(folder / "pk.key", folder / "circuit.ezkl")
+    if key.pk.exists() and key.compiled.exists():
+        return key
+    notice(f"building the {circuit} circuit's proving key once, about 15 to 30 s on 2 cores, kept in {folder}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
+            vk = build(files, profile.srs, Path(scratch))
+            found = sha256_file(vk)
+            if found != expected:
+                raise CircuitError(
+                    f"the {circuit} circuit's verification key came out as {found}, published is {expected}",
+                    step="setup",
+                    hint="another ezkl than 23.0.5, or files that were changed: huref circuits check",
+                )
+            vk.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(scratch).rename(folder)
+            Path(scratch).mkdir()  # for the context manager to remove
+    except OSError as error:
+        raise storage_error(folder, error) from None
+    return key
+
+
+def build(files: CircuitFiles, srs: Path, folder: Path) -> Path:
+    """Compile and set up a circuit in `folder`: circuit.ezkl, pk.key, vk.key. Returns the verification key's path."""
+    check_settings(files.settings)
+    compiled, pk, vk = folder / "circuit.ezkl", folder / "pk.key", folder / "vk.key"
+    ezkl_worker.call(
+        "compile", time_limit_s=COMPILE_TIME_LIMIT_S, onnx=files.onnx, settings=files.settings, out=compiled
+    )
+    ezkl_worker.call("setup", time_limit_s=SETUP_TIME_LIMIT_S, compiled=compiled, srs=srs, vk=vk, pk=pk)
+    return vk
+
+
+def check(profile: Profile, circuit: str) -> None:
+    """Build the verification key again from published ONNX, settings and SRS; CircuitError unless it is the published one."""
+    with tempfile.TemporaryDirectory(prefix="huref-check-") as scratch:
+        found = sha256_file(build(profile.circuit(circuit), profile.srs, Path(scratch)))
+    expected = profile.document["circuits"][circuit]["vk"]
+    if found != expected:
+        raise CircuitError(f"{circuit}: rebuilt verification key {found}, published {expected}", step="check")

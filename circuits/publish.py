@@ -1,0 +1,180 @@
+"""Make a published profile: circuits, settings, verification keys, SRS and the document that pins them all.
+
+For the project's maintainers: `python -m circuits.publish`. Settings are generated once and kept, because ezkl's
+`gen_settings` is not deterministic; keys are rebuilt from them. Source: docs/protocol.md, section 8.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import onnx
+
+from circuits import ezkl_worker, keys, srs
+from circuits.curve_files import read_curve_file, scalars
+from circuits.digests import sha256_file, write_atomically
+from circuits.encoder_circuit import encoder_circuit_graph
+from circuits.errors import CircuitError
+from circuits.link_circuit import link_graph
+from circuits.profiles import CIRCUITS, CircuitFiles
+from circuits.size_classes import LINK_SLOTS, RESERVED_ROWS, SizeClass, size_class
+
+PROJECTION_SEED_TEXT = b"huref-zk/v1/projection-seed: nothing up my sleeve"
+SETTINGS_TIME_LIMIT_S = 300.0
+PROVE_TIME_LIMIT_S = 900.0
+
+
+def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust: str) -> dict[str, Any]:
+    """Write every file of the profile `folder`; its `fpm/` must be there. Returns the document.
+
+    Existing SRS and settings are kept when they still fit. Raises CircuitError when ezkl refuses.
+    """
+    onnx_files = {"link": link_graph(size)}
+    encoder = onnx.load(str(folder / "fpm" / "encoder.onnx"))
+    onnx_files["encoder"] = encoder_circuit_graph(size, g, shift, encoder)
+    srs_path = folder / "srs" / f"k{size.k}.srs"
+    if not srs_path.exists():
+        if trust != "development":
+            raise CircuitError(f"{srs_path} is missing", step="publish", hint="huref srs fetch")
+        srs.generate_development(srs_path, size.k)
+    records: dict[str, Any] = {}
+    for circuit in CIRCUITS:
+        files = CircuitFiles(
+            circuit,
+            folder / circuit / "circuit.onnx",
+            folder / circuit / "settings.json",
+            folder / circuit / "vk.key",
+            0,
+            0,
+        )
+        records[circuit] = _publish_circuit(files, onnx_files[circuit], size, srs_path)
+    link = folder / "link"
+    tail = 2**size.k - records["link"]["usable_rows"]
+    small = srs.truncate(read_curve_file(srs_path), link / "vk.key", link / "settings.json", tail)
+    write_atomically(folder / "srs" / "k1.srs", small.to_bytes())
+    features = encoder.graph.output[0].type.tensor_type.shape.dim[0].dim_value
+    scale = json.loads((folder / "encoder" / "settings.json").read_text())["model_output_scales"][0]
+    generator = onnx.load(str(folder / "fpm" / "generator.onnx"))
+    image = [d.dim_value for d in generator.graph.output[0].type.tensor_type.shape.dim]
+    import hashlib
+
+    document = {
+        "type": "application/vnd.huref-zk.profile+json;version=1",
+        "name": name,
+        "size_class": {"name": size.name, "k": size.k},
+        "srs": {
+            "sha256": sha256_file(srs_path),
+            "verify_sha256": sha256_file(folder / "srs" / "k1.srs"),
+            "trust": trust,
+        },
+        "circuits": records,
+        "fpm": {
+            "encoder": sha256_file(folder / "fpm" / "encoder.onnx"),
+            "head": sha256_file(folder / "fpm" / "head.npz"),
+            "generator": sha256_file(folder / "fpm" / "generator.onnx"),
+        },
+        "projection": {"g": g, "seed": hashlib.sha256(PROJECTION_SEED_TEXT).hexdigest()},
+        "quantization": "rms16-int8-v1",
+        "layers": "last-2",
+        "families": ["llama"],
+        "tokens": {"rule": "sha256-order-v1", "K_min": 256, "K_max": 4096},
+        "scale": {"shift": shift, "c_min": 1024},
+        "features": {"count": features, "scale": scale},
+        "image": {"width": image[3], "height": image[2], "tolerance": 2},
+    }
+    text = json.dumps(document, sort_keys=True, indent=1) + "\n"
+    write_atomically(folder / "profile.json", text.encode())
+    return document
+
+
+def _publish_circuit(files: CircuitFiles, graph: onnx.ModelProto, size: SizeClass, srs_path: Path) -> dict[str, Any]:
+    folder = files.onnx.parent
+    data = graph.SerializeToString(deterministic=True)
+    same = files.onnx.exists() and files.onnx.read_bytes() == data
+    write_atomically(files.onnx, data)
+    wanted = keys.run_args(files.name, size)
+    if not same or not files.settings.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            out = Path(scratch, "settings.json")
+            ezkl_worker.call(
+                "settings", time_limit_s=SETTINGS_TIME_LIMIT_S, onnx=files.onnx, out=out, run_args=wanted
+            )
+            write_atomically(files.settings, out.read_bytes())
+    keys.check_settings(files.settings)
+    with tempfile.TemporaryDirectory() as scratch_name:
+        scratch = Path(scratch_name)
+        vk = keys.build(files, srs_path, scratch)
+        write_atomically(files.vk, vk.read_bytes())
+        usable = _usable_rows(files, size, srs_path)
+        lengths = [size.length] * (2 * LINK_SLOTS if files.name == "link" else 1)
+        vectors = scratch / "vectors"
+        vectors.write_bytes(scalars([0]) * sum(lengths))
+        proof = ezkl_worker.call(
+            "prove",
+            time_limit_s=PROVE_TIME_LIMIT_S,
+            vectors=vectors,
+            lengths=lengths,
+            compiled=scratch / "circuit.ezkl",
+            pk=scratch / "pk.key",
+            vk=files.vk,
+            settings=files.settings,
+            srs=srs_path,
+        )
+        digest = sha256_file(files.vk)
+        cached = keys.cache_folder() / "keys" / digest
+        if not cached.exists():
+            cached.mkdir(parents=True)
+            for name in ("pk.key", "circuit.ezkl"):
+                shutil.copy(scratch / name, cached / name)
+    click.echo(f"{folder.name}: usable rows {usable}, proof {len(proof['proof']) // 2} bytes", err=True)
+    return {
+        "onnx": sha256_file(files.onnx),
+        "settings": sha256_file(files.settings),
+        "vk": digest,
+        "usable_rows": usable,
+        "proof_bytes": len(proof["proof"]) // 2,
+    }
+
+
+def _usable_rows(files: CircuitFiles, size: SizeClass, srs_path: Path) -> int:
+    """The shortest message that ezkl answers with a second point; the rest of the domain is blinding rows."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for count in range(2**size.k - RESERVED_ROWS, 2**size.k):
+            message, out = Path(scratch, "message"), Path(scratch, "points")
+            message.write_bytes(scalars([0]) * count)
+            points = ezkl_worker.call(
+                "commit",
+                time_limit_s=60,
+                messages=message,
+                out=out,
+                vk=files.vk,
+                settings=files.settings,
+                srs=srs_path,
+            )
+            if points == 2:
+                return count
+    raise CircuitError(f"{files.name}: usable rows not found", step="publish")
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("artifacts/profiles/tiny-dev"), show_default=True)
+@click.option("--name", default="tiny-dev", show_default=True)
+@click.option("--size", "size_name", default="tiny", show_default=True)
+@click.option("--g", default=16, show_default=True)
+@click.option("--shift", default=50, show_default=True)
+@click.option("--trust-file", type=click.Path(path_type=Path), default=Path("verifier/trust.json"), show_default=True)
+def main(folder: Path, name: str, size_name: str, g: int, shift: int, trust_file: Path) -> None:
+    """Publish a profile with a development SRS and pin it in the verifier's trust.json."""
+    publish(folder, name, size_class(size_name), g, shift, "development")
+    pinned = json.loads(trust_file.read_text()) if trust_file.exists() else {"profiles": {}}
+    pinned["profiles"][name] = sha256_file(folder / "profile.json")
+    write_atomically(trust_file, (json.dumps(pinned, sort_keys=True, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
