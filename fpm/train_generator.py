@@ -1,0 +1,200 @@
+"""Trains the generator: first regression on the drawer's pictures, then adversarial sharpening.
+
+The picture of z is defined by `drawer.draw`, so the generator is trained supervised (L1 on the picture, on its
+differences and on an average-pooled pyramid). The second phase adds the StyleGAN2 losses: non-saturating logistic loss,
+lazy R1, and an exponential moving average of the weights, which is what is shipped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fpm.drawer import draw
+from fpm.latent import head_basis, sample_z
+from fpm.stylegan2 import Discriminator, Generator, GeneratorConfig
+
+CHUNK = 64  # pictures drawn by one job; part of the data's definition, since each chunk has its own seed
+
+
+@dataclass(frozen=True)
+class GeneratorTraining:
+    """Everything that decides the result."""
+
+    network: GeneratorConfig = field(default_factory=lambda: GeneratorConfig(channels=(160, 160, 160, 128, 64, 24)))
+    pictures: int = 16384  # drawn once, then visited several times
+    batch: int = 16
+    steps: int = 6000  # regression
+    sharpen_steps: int = 0  # adversarial, after the regression
+    rate: float = 2e-3
+    final_rate: float = 2e-4  # reached by a cosine at the last regression step; kept while sharpening
+    ema_half_life: int = 200  # steps
+    adversarial_weight: float = 0.02
+    r1_gamma: float = 1.0
+    r1_every: int = 16
+    seed: int = 0
+    bfloat16: bool = True  # feature maps while training; the exported network runs in float32
+
+
+def _draw_chunk(job: tuple[str, int, int, int]) -> None:
+    path, seed, chunk, size = job
+    torch.set_num_threads(1)
+    z = torch.from_numpy(sample_z(CHUNK, seed * 1_000_000 + chunk)).float()
+    picture = ((draw(z, size) + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    data = np.lib.format.open_memmap(path, mode="r+")
+    data[chunk * CHUNK : (chunk + 1) * CHUNK] = picture
+    data.flush()
+
+
+def draw_dataset(folder: Path, count: int, seed: int, size: int = 128) -> npt.NDArray[np.uint8]:
+    """Draws the training pictures once and keeps them in a memory-mapped file.
+
+    Returns:
+        uint8 [count, size, size, 3]; picture i belongs to `training_z(i, seed)`.
+    """
+    path = folder / f"dogs-{seed}-{count}-{size}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npy")
+        np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(count, size, size, 3)).flush()
+        jobs = [(str(part), seed, chunk, size) for chunk in range(count // CHUNK)]
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            for _ in pool.imap_unordered(_draw_chunk, jobs):
+                pass
+        part.rename(path)
+    data: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return data
+
+
+def training_z(count: int, seed: int) -> Tensor:
+    """The latent vectors of the training pictures, float32 [count, 512]."""
+    chunks = [sample_z(CHUNK, seed * 1_000_000 + chunk) for chunk in range(count // CHUNK)]
+    return torch.from_numpy(np.concatenate(chunks)).float()
+
+
+def picture_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """L1 on the picture, on horizontal and vertical differences (edges), and on pooled copies."""
+    loss = F.l1_loss(fake, real)
+    for a, b in ((fake, real), (F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2))):
+        loss = loss + F.l1_loss(a.diff(dim=2), b.diff(dim=2)) + F.l1_loss(a.diff(dim=3), b.diff(dim=3))
+    for pool in (4, 16):
+        loss = loss + 0.5 * F.l1_loss(F.avg_pool2d(fake, pool), F.avg_pool2d(real, pool))
+    return loss
+
+
+def new_generator(config: GeneratorConfig) -> Generator:
+    """A fresh generator whose mapping network starts as the latent coordinates u and -u of z.
+
+    The pictures depend on z through u alone; starting there saves the first thousand steps.
+    """
+    generator = Generator(config)
+    with torch.no_grad():
+        first = generator.mapping.layers[0]
+        basis = torch.from_numpy(head_basis().copy()).float().t() / 2.0 / first.gain  # type: ignore[operator]
+        rows = min(basis.shape[0], config.w_dim // 2)
+        first.weight[:rows] = basis[:rows]  # type: ignore[index]
+        first.weight[rows : 2 * rows] = -basis[:rows]  # type: ignore[index]
+    return generator
+
+
+class Average:
+    """Exponential moving average of a network's weights."""
+
+    def __init__(self, network: Generator, half_life: int) -> None:
+        self.network = Generator(network.config)
+        self.network.load_state_dict(network.state_dict())
+        self.decay = 0.5 ** (1.0 / half_life)
+
+    @torch.no_grad()
+    def update(self, network: Generator, step: int) -> None:
+        """Moves the average; young averages move faster."""
+        decay = min(self.decay, (1.0 + step) / (10.0 + step))
+        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            mine.lerp_(theirs, 1.0 - decay)
+
+
+def _rate(config: GeneratorTraining, step: int) -> float:
+    progress = min(1.0, step / max(1, config.steps))
+    warm = min(1.0, (step + 1) / 100)
+    return warm * (config.final_rate + (config.rate - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+def train_generator(config: GeneratorTraining, work: Path, resume: Path | None = None) -> tuple[Generator, dict[str, object]]:
+    """Runs the whole training.
+
+    Args:
+        config: see `GeneratorTraining`.
+        work: folder for the drawn pictures, checkpoints and the log.
+        resume: a checkpoint of an earlier run, to start from its weights.
+
+    Returns:
+        The averaged generator and the run record (config, loss curve, seconds).
+    """
+    torch.manual_seed(config.seed)
+    dtype = torch.bfloat16 if config.bfloat16 else torch.float32
+    pictures = draw_dataset(work, config.pictures, config.seed + 1, config.network.size)
+    latents = training_z(config.pictures, config.seed + 1)
+    generator, judge = new_generator(config.network), Discriminator()
+    average = Average(generator, config.ema_half_life)
+    g_opt = torch.optim.Adam(generator.parameters(), lr=config.rate, betas=(0.0, 0.99), eps=1e-8)
+    d_opt = torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.0, 0.99), eps=1e-8)
+    start_step = 0
+    if resume is not None:
+        state = torch.load(resume, weights_only=True)
+        generator.load_state_dict(state["generator"])
+        average.network.load_state_dict(state["average"])
+        g_opt.load_state_dict(state["g_opt"])
+        start_step = int(state["step"])
+    order = torch.Generator().manual_seed(config.seed)
+    curve: list[dict[str, float]] = []
+    started = time.time()
+    for step in range(start_step, config.steps + config.sharpen_steps):
+        for group in g_opt.param_groups:
+            group["lr"] = _rate(config, step)
+        index = torch.randint(config.pictures, (config.batch,), generator=order)
+        real = torch.from_numpy(pictures[index.numpy()]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        fake = generator(latents[index], dtype)
+        loss = total = picture_loss(fake, real)
+        entry = {"step": step, "picture": float(loss.detach())}
+        if step >= config.steps:
+            ramp = min(1.0, (step - config.steps) / 300)  # the judge first learns what it judges
+            entry |= _judge_step(config, judge, d_opt, real, fake.detach(), step, dtype)
+            total = loss + ramp * config.adversarial_weight * F.softplus(-judge(fake, dtype)).mean()
+        g_opt.zero_grad(set_to_none=True)
+        total.backward()
+        g_opt.step()
+        average.update(generator, step)
+        if step % 50 == 0:
+            curve.append(entry | {"seconds": time.time() - started})
+            with (work / "generator.log").open("a") as log:
+                log.write(json.dumps(curve[-1]) + "\n")
+        if step % 500 == 499:
+            torch.save({"generator": generator.state_dict(), "average": average.network.state_dict(),
+                        "g_opt": g_opt.state_dict(), "step": step + 1}, work / "generator.pt")
+    record: dict[str, object] = {"config": asdict(config), "curve": curve, "seconds": time.time() - started}
+    return average.network.eval(), record
+
+
+def _judge_step(config: GeneratorTraining, judge: Discriminator, optimizer: torch.optim.Optimizer, real: Tensor, fake: Tensor,
+                step: int, dtype: torch.dtype) -> dict[str, float]:
+    """One update of the discriminator: logistic loss, and R1 every `r1_every` steps."""
+    loss = F.softplus(-judge(real, dtype)).mean() + F.softplus(judge(fake, dtype)).mean()
+    total = loss
+    if step % config.r1_every == 0:
+        image = real.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(judge(image).sum(), image, create_graph=True)
+        total = loss + config.r1_gamma / 2.0 * config.r1_every * slope.square().sum((1, 2, 3)).mean()
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    optimizer.step()
+    return {"judge": float(loss.detach())}
