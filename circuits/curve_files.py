@@ -1,8 +1,8 @@
 """SRS files as lists of bases: reading, writing, and multi-scalar multiplication over bases of one's own.
 
-A file is: k (u32 little-endian), 2^k monomial G1 points, 2^k Lagrange G1 points, two G2 points (256 bytes). A G1 point is
-x then y, 32 bytes each, little-endian, in Montgomery form; zeros are the identity. `kzg_commit` uses the Lagrange
-list only, so a file with other points there makes it a fast multi-scalar multiplication. Every public
+A file is: k (u32 little-endian), 2^k monomial G1 points, 2^k Lagrange G1 points, two G2 points (256 bytes).
+A G1 point is x then y, 32 bytes each, little-endian, in Montgomery form; zeros are the identity. `kzg_commit` uses
+the Lagrange list only, so a file with other points there makes it a fast multi-scalar multiplication. Every public
 function takes and returns points as 64 bytes big-endian, x then y, as proofs carry them.
 
 Source: ezkl 23.0.5 and halo2's `ParamsKZG`; docs/protocol.md, section 2.

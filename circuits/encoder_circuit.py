@@ -1,6 +1,7 @@
 """The encoder circuit: range check, per-term norms, and the published encoder, on one committed vector S'.
 
-Source: docs/protocol.md, section 6. The encoder's own graph comes from `fpm/`; this module puts the checks in front of it.
+The encoder's own graph comes from `fpm/`; this module puts the checks in front of it.
+Source: docs/protocol.md, section 6.
 """
 
 from __future__ import annotations
@@ -61,13 +62,9 @@ def encoder_circuit_graph(size: SizeClass, g: int, shift: int, encoder: onnx.Mod
     )
     graph = model.graph
     features = graph.output[-1].type.tensor_type.shape.dim[0].dim_value
-    graph.node.append(
-        helper.make_node("Concat", ["norms", "encoder/features"], ["norms_and_features"], axis=0)
-    )
+    graph.node.append(helper.make_node("Concat", ["norms", "encoder/features"], ["norms_and_features"], axis=0))
     del graph.output[:]
-    graph.output.append(
-        helper.make_tensor_value_info("norms_and_features", TensorProto.FLOAT, [TERM_COUNT + features])
-    )
+    graph.output.append(helper.make_tensor_value_info("norms_and_features", TensorProto.FLOAT, [TERM_COUNT + features]))
     graph.name = "huref-encoder"
     model.producer_name = "huref-zk"
     model.producer_version = ""

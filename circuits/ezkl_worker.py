@@ -1,8 +1,8 @@
 """The only module of the prover's side that talks to ezkl, always in a child process.
 
 Why a child: malformed files make ezkl panic or run for minutes, `prove` can deadlock with Python's logging, and a
-killed run must leave nothing half done. The child runs `python -m circuits.ezkl_worker JOB`; it disables logging, limits
-its own memory, and writes its answer to a file.
+killed run must leave nothing half done. The child runs `python -m circuits.ezkl_worker JOB`; it disables logging,
+limits its own memory, and writes its answer to a file.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def call(function: str, *, time_limit_s: float, **arguments: Any) -> Any:
             return json.loads(answer.read_text())["value"]
         words = done.stderr.decode("utf-8", "replace").strip()[-OUTPUT_TAIL:]
         if "No space left on device" in words:
-            raise StorageError(f"the disk filled up during ezkl {function}", step=function, hint="free space, run again")
+            raise StorageError(
+                f"the disk filled up during ezkl {function}", step=function, hint="free space, run again"
+            )
         raise CircuitError(f"ezkl {function} failed: {words or f'exit status {done.returncode}'}", step=function)
 
 

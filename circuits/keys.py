@@ -1,7 +1,7 @@
 """Proving keys: built from published ONNX, settings and SRS on first use, kept in the user's cache directory.
 
-Setup is deterministic: the same three files give the same verification key, byte for byte, so building a proving key here also
-checks the published verification key.
+Setup is deterministic: the same three files give the same verification key, byte for byte, so building a proving key
+here also checks the published verification key.
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
         "check_mode": "UNSAFE",  # halo2's own checks of a witness, slow; the proof is verified instead
     }
     if circuit == "link":
-        return {**common, "param_scale": 0, "scale_rebase_multiplier": 1000, "num_inner_cols": size.link_inner_columns}
+        return {
+            **common,
+            "param_scale": 0,
+            "scale_rebase_multiplier": 1000,
+            "num_inner_cols": size.link_inner_columns,
+        }
     return {
         **common,
         "param_scale": 8,
@@ -78,7 +83,11 @@ def check_settings(path: Path) -> None:
             ("input_scale", args["input_scale"], 0),
             ("param_visibility", str(args["param_visibility"]).lower(), "fixed"),
             ("output_visibility", str(args["output_visibility"]).lower(), "public"),
-            ("input_visibility", str(args["input_visibility"]).lower(), "kzgcommit"),  # ezkl's own name for polycommit
+            (
+                "input_visibility",
+                str(args["input_visibility"]).lower(),
+                "kzgcommit",
+            ),  # ezkl's own name for polycommit
         )
         if found != wanted
     ]
@@ -130,7 +139,7 @@ def build(files: CircuitFiles, srs: Path, folder: Path) -> Path:
 
 
 def check(profile: Profile, circuit: str) -> None:
-    """Build the verification key again from published ONNX, settings and SRS; CircuitError unless it is the published one."""
+    """Build the verification key again from ONNX, settings and SRS; CircuitError unless it is the published one."""
     with tempfile.TemporaryDirectory(prefix="huref-check-") as scratch:
         found = sha256_file(build(profile.circuit(circuit), profile.srs, Path(scratch)))
     expected = profile.document["circuits"][circuit]["vk"]

@@ -32,7 +32,11 @@ class CircuitFiles:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the three files."""
-        return {"onnx": sha256_file(self.onnx), "settings": sha256_file(self.settings), "vk": sha256_file(self.vk)}
+        return {
+            "onnx": sha256_file(self.onnx),
+            "settings": sha256_file(self.settings),
+            "vk": sha256_file(self.vk),
+        }
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,11 @@ def load_profile(name_or_folder: str | Path = DEFAULT_PROFILE) -> Profile:
     for circuit in CIRCUITS:
         files = profile.circuit(circuit)
         record = document["circuits"][circuit]
-        expected += [(files.onnx, record["onnx"]), (files.settings, record["settings"]), (files.vk, record["vk"])]
+        expected += [
+            (files.onnx, record["onnx"]),
+            (files.settings, record["settings"]),
+            (files.vk, record["vk"]),
+        ]
     for file, digest in expected:
         if not file.is_file() or sha256_file(file) != digest:
             raise CircuitError(

@@ -6,6 +6,7 @@ For the project's maintainers: `python -m circuits.publish`. Settings are genera
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -61,8 +62,6 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
     scale = json.loads((folder / "encoder" / "settings.json").read_text())["model_output_scales"][0]
     generator = onnx.load(str(folder / "fpm" / "generator.onnx"))
     image = [d.dim_value for d in generator.graph.output[0].type.tensor_type.shape.dim]
-    import hashlib
-
     document = {
         "type": "application/vnd.huref-zk.profile+json;version=1",
         "name": name,
@@ -99,11 +98,9 @@ def _publish_circuit(files: CircuitFiles, graph: onnx.ModelProto, size: SizeClas
     write_atomically(files.onnx, data)
     wanted = keys.run_args(files.name, size)
     if not same or not files.settings.exists():
-        with tempfile.TemporaryDirectory() as scratch:
-            out = Path(scratch, "settings.json")
-            ezkl_worker.call(
-                "settings", time_limit_s=SETTINGS_TIME_LIMIT_S, onnx=files.onnx, out=out, run_args=wanted
-            )
+        with tempfile.TemporaryDirectory() as folder_name:
+            out = Path(folder_name, "settings.json")
+            ezkl_worker.call("settings", time_limit_s=SETTINGS_TIME_LIMIT_S, onnx=files.onnx, out=out, run_args=wanted)
             write_atomically(files.settings, out.read_bytes())
     keys.check_settings(files.settings)
     with tempfile.TemporaryDirectory() as scratch_name:
@@ -162,7 +159,12 @@ def _usable_rows(files: CircuitFiles, size: SizeClass, srs_path: Path) -> int:
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("artifacts/profiles/tiny-dev"), show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts/profiles/tiny-dev"),
+    show_default=True,
+)
 @click.option("--name", default="tiny-dev", show_default=True)
 @click.option("--size", "size_name", default="tiny", show_default=True)
 @click.option("--g", default=16, show_default=True)

@@ -31,7 +31,7 @@ class SizeClass:
     @property
     def length(self) -> int:
         """N: entries of a committed vector, salt included."""
-        return 2**self.k - RESERVED_ROWS
+        return (1 << self.k) - RESERVED_ROWS
 
     @property
     def data_length(self) -> int:

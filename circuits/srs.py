@@ -45,7 +45,7 @@ def ezkl_download(path: Path, k: int) -> None:
 def fetch(folder: Path, k: int, download: Callable[[Path, int], None] = ezkl_download) -> Path:
     """Put the ceremony's file for `k` into `folder` as `k<k>.srs`, if it is not there already.
 
-    The file is checked against the project's digest before it gets its name; on a mismatch SrsError, and nothing is left.
+    The file is checked against the project's digest before it gets its name; on a mismatch SrsError, nothing is left.
     """
     target = folder / f"k{k}.srs"
     expected = ceremony_digest(k)
@@ -84,8 +84,8 @@ def generate_development(path: Path, k: int) -> None:
 def truncate(srs: CurveFile, vk: Path, settings: Path, tail: int) -> CurveFile:
     """The k=1 file of the same ceremony: all that verifying a proof needs.
 
-    Its Lagrange points are those of the domain {1, -1}: (G + tau G)/2 and (G - tau G)/2. `vk`, `settings` and `tail` are any
-    circuit's; they serve only to multiply.
+    Its Lagrange points are those of the domain {1, -1}: (G + tau G)/2 and (G - tau G)/2. `vk`, `settings` and `tail`
+    are any circuit's; they serve only to multiply.
     """
     first, second = srs.monomial[:64], srs.monomial[64:128]
     if from_file_form(first) != _GENERATOR:

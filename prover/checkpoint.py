@@ -284,9 +284,7 @@ def _entry(name: str, item: object, file: Path, data_begin: int, size: int) -> T
         raise _fault(file, f"{where}.data_offsets: not two increasing positions")
     begin, end = data_begin + offsets[0], data_begin + offsets[1]
     if end > size:
-        raise _fault(
-            file, f"truncated: {where} ends at byte {end}, the file has {size}", "download the file again"
-        )
+        raise _fault(file, f"truncated: {where} ends at byte {end}, the file has {size}", "download the file again")
     return TensorEntry(name, file, dtype, tuple(shape), begin, end)
 
 
@@ -313,9 +311,7 @@ def read_tensor(entry: TensorEntry) -> npt.NDArray[np.float32]:
     for side in entry.shape:
         count *= side
     if count * _ITEM_BYTES[entry.dtype] != entry.end - entry.begin:
-        raise _fault(
-            entry.file, f"{where}: {entry.end - entry.begin} bytes do not fit shape {list(entry.shape)}"
-        )
+        raise _fault(entry.file, f"{where}: {entry.end - entry.begin} bytes do not fit shape {list(entry.shape)}")
     if count == 0:
         return np.zeros(entry.shape, dtype=np.float32)
     stored = np.memmap(entry.file, _STORED_TYPE[entry.dtype], "r", offset=entry.begin, shape=entry.shape)

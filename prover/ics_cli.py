@@ -25,9 +25,7 @@ _FULL = {
 @click.command("ics")
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
-@click.option(
-    "--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile whose projection is used."
-)
+@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile whose projection is used.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def ics(left: Path, right: Path, profile: str, as_json: bool) -> None:
     """Compare checkpoints A and B: invariant-terms cosine similarity (ICS) and parameter cosine similarity (PCS).

@@ -109,9 +109,7 @@ def common_tokens(left: Checkpoint, right: Checkpoint) -> tuple[tuple[int, ...],
         tables.append(dict(token_candidates(checkpoint.tokenizer_json, checkpoint.shape.vocab_size, file)))
     shared = [string for string in tables[0] if string in tables[1]][:MAX_TOKENS]
     if len(shared) < MIN_TOKENS:
-        raise UsageError(
-            f"full ICS: the two vocabularies have only {len(shared)} tokens in common", step="metrics"
-        )
+        raise UsageError(f"full ICS: the two vocabularies have only {len(shared)} tokens in common", step="metrics")
     return tuple(tables[0][string] for string in shared), tuple(tables[1][string] for string in shared)
 
 
@@ -124,9 +122,7 @@ def ics_full(left: Checkpoint, right: Checkpoint, definition: Definition = "pape
     """
     left_ids, right_ids = common_tokens(left, right)
     product = left_squares = right_squares = 0.0
-    for a, b in zip(
-        full_terms(left, left_ids, definition), full_terms(right, right_ids, definition), strict=True
-    ):
+    for a, b in zip(full_terms(left, left_ids, definition), full_terms(right, right_ids, definition), strict=True):
         ab, aa, bb = _inner(a, b), _inner(a, a), _inner(b, b)
         if definition == "centred" and aa > 0 and bb > 0:
             ab, aa, bb = ab / np.sqrt(aa * bb), 1.0, 1.0
@@ -135,9 +131,7 @@ def ics_full(left: Checkpoint, right: Checkpoint, definition: Definition = "pape
     return Similarity(product / norm if norm > 0 else 0.0, len(left_ids))
 
 
-def full_terms(
-    checkpoint: Checkpoint, ids: tuple[int, ...], definition: Definition
-) -> Iterator[Float32Array]:
+def full_terms(checkpoint: Checkpoint, ids: tuple[int, ...], definition: Definition) -> Iterator[Float32Array]:
     """The six terms `(X U_t^T)(X V_t^T)^T`, t in order, one at a time, each float32 [K, K].
 
     Raises:
@@ -169,9 +163,7 @@ def _factor(checkpoint: Checkpoint, layer: int, role: str, definition: Definitio
 
 def _inner(a: Float32Array, b: Float32Array) -> float:
     """Inner product of two matrices, summed in float64 row by row."""
-    return float(
-        sum(float(np.dot(x.astype(np.float64), y.astype(np.float64))) for x, y in zip(a, b, strict=True))
-    )
+    return float(sum(float(np.dot(x.astype(np.float64), y.astype(np.float64))) for x, y in zip(a, b, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Salts: the 16 field elements at the end of every secret vector that make its commitment hide (docs/protocol.md, section 3)."""
+"""Salts: 16 field elements at the end of every secret vector; they make its commitment hide (docs/protocol.md, 3)."""
 
 from __future__ import annotations
 

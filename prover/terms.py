@@ -145,9 +145,7 @@ def projection(seed: bytes, count: int, g: int) -> Projection:
     if len(seed) != 32:
         raise UsageError(f"projection.seed: {len(seed)} bytes instead of 32", step="projection")
     if g < 1 or count < 2 * g or count % (2 * g):
-        raise UsageError(
-            f"projection: K = {count} is not a positive multiple of 2g = {2 * g}", step="projection"
-        )
+        raise UsageError(f"projection: K = {count} is not a positive multiple of 2g = {2 * g}", step="projection")
     # keys = SHAKE256("huref-zk/v1/projection" || seed || u32be(K) || u32be(g), 8K bytes)
     data = b"huref-zk/v1/projection" + seed + struct.pack(">II", count, g)
     keys = np.frombuffer(hashlib.shake_256(data).digest(8 * count), dtype=">u8")

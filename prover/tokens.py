@@ -63,9 +63,7 @@ def _utf8(string: str, file: Path | str) -> bytes:
     try:
         return string.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise CheckpointError(
-            f"{file}: field model.vocab[{string[:40]!a}]: not Unicode text", step="tokens"
-        ) from error
+        raise CheckpointError(f"{file}: field model.vocab[{string[:40]!a}]: not Unicode text", step="tokens") from error
 
 
 def select_tokens(

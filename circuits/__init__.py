@@ -1,0 +1,11 @@
+"""Circuits: graphs, settings, keys, SRS files, and the only door of the prover's side to ezkl.
+
+- `size_classes`, `link_circuit`, `encoder_circuit`   what the two circuits are
+- `ezkl_worker`, `curve_files`                        ezkl in child processes; SRS files as lists of bases
+- `keys`, `srs`, `profiles`, `publish`                proving keys, SRS files, what is published and pinned
+- `cli`                                               `huref circuits`, `huref srs`
+
+>>> from circuits.size_classes import size_class
+>>> size_class("tiny").length
+4032
+"""

@@ -1,0 +1,136 @@
+"""`huref circuits` and `huref srs`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from circuits import keys, srs
+from circuits.curve_files import MAX_K, read_curve_file
+from circuits.digests import sha256_file
+from circuits.errors import UsageError
+from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, load_profile, profiles_folder
+from circuits.size_classes import SIZE_CLASSES
+
+_profile_option = click.option(
+    "--profile", "name", default=DEFAULT_PROFILE, show_default=True, help="Published profile."
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def _notice(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@click.group()
+def circuits_group() -> None:
+    """Published circuits and their keys."""
+
+
+@circuits_group.command("build")
+@_profile_option
+def build(name: str) -> None:
+    """Build the proving keys into the user's cache directory (15 to 30 s a circuit on 2 cores, once)."""
+    profile = load_profile(name)
+    for circuit in CIRCUITS:
+        start = time.monotonic()
+        key = keys.proving_key(profile, circuit, _notice)
+        size = key.pk.stat().st_size / 1e6
+        click.echo(f"{circuit:<8} {key.pk} ({size:.0f} MB, {time.monotonic() - start:.1f} s)")
+
+
+@circuits_group.command("list")
+@_json_option
+def list_circuits(as_json: bool) -> None:
+    """List published profiles, size classes and whether their keys are built."""
+    rows = []
+    for path in sorted(profiles_folder().glob("*/profile.json")):
+        profile = load_profile(path.parent)
+        for circuit in CIRCUITS:
+            record = profile.document["circuits"][circuit]
+            built = (keys.cache_folder() / "keys" / record["vk"] / "pk.key").exists()
+            rows.append(
+                {
+                    "profile": profile.name,
+                    "size_class": profile.size.name,
+                    "k": profile.size.k,
+                    "circuit": circuit,
+                    "vk": record["vk"],
+                    "proof_bytes": record["proof_bytes"],
+                    "srs": profile.document["srs"]["trust"],
+                    "proving_key_built": built,
+                }
+            )
+    if as_json:
+        click.echo(json.dumps(rows, sort_keys=True))
+        return
+    for row in rows:
+        state = "key built" if row["proving_key_built"] else "key not built"
+        click.echo(
+            f"{row['profile']:<10} {row['size_class']:<6} k={row['k']} {row['circuit']:<8} vk {row['vk'][:16]} {row['srs']} SRS, {state}"
+        )
+    unpublished = [name for name in SIZE_CLASSES if name not in {row["size_class"] for row in rows}]
+    click.echo(f"size classes without a published profile: {', '.join(unpublished)}")
+
+
+@circuits_group.command("check")
+@_profile_option
+def check(name: str) -> None:
+    """Rebuild each verification key from published ONNX, settings and SRS, and compare digests."""
+    profile = load_profile(name)
+    for circuit in CIRCUITS:
+        keys.check(profile, circuit)
+        click.echo(f"{circuit:<8} verification key rebuilt: {profile.document['circuits'][circuit]['vk']}")
+
+
+@click.group()
+def srs_group() -> None:
+    """Structured reference strings."""
+
+
+def _check_k(k: int) -> int:
+    if not 1 <= k <= MAX_K:
+        raise UsageError(f"-k {k}: must be 1 to {MAX_K}", step="srs")
+    return k
+
+
+@srs_group.command("fetch")
+@click.option("-k", "k", required=True, type=int, help="The file for 2^k rows.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder. Default: the user's cache directory.",
+)
+def fetch(k: int, folder: Path | None) -> None:
+    """Download the public ceremony's file and check it against the project's own digest table."""
+    path = srs.fetch(folder or keys.cache_folder() / "srs", _check_k(k))
+    click.echo(f"{path} {sha256_file(path)}")
+
+
+@srs_group.command("dev")
+@click.option("-k", "k", required=True, type=int, help="For 2^k rows.")
+@click.option("-o", "--output", "path", required=True, type=click.Path(path_type=Path), help="File to write.")
+def development(k: int, path: Path) -> None:
+    """Write an INSECURE SRS for development: whoever made it could forge every proof under it."""
+    srs.generate_development(path, _check_k(k))
+    click.echo(f"{path} {sha256_file(path)}")
+    click.echo("INSECURE: for development only; proofs under it convince only those who trust this machine", err=True)
+
+
+@srs_group.command("check")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--sha256",
+    "expected",
+    help="Expected digest. Default: the ceremony's file for the k that the file names.",
+)
+def check_srs(path: Path, expected: str | None) -> None:
+    """Check a file's form and digest."""
+    k = read_curve_file(path).k
+    srs.check(path, expected or srs.ceremony_digest(k))
+    click.echo(f"{path}: k={k}, digest as expected")

@@ -1,0 +1,180 @@
+"""`huref prove`: checkpoint -> terms -> commitments -> proofs -> bundle, each step once and in this order.
+
+Every step is a method of `FingerprintProver`, so that a test can play a malicious prover by replacing one.
+Source: docs/protocol.md, sections 3 to 7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from circuits import ezkl_worker, keys
+from circuits.curve_files import scalars
+from circuits.errors import CircuitError
+from circuits.ezkl_worker import POINT_BYTES
+from circuits.profiles import Profile
+from circuits.size_classes import TERM_COUNT
+from prover.bundle import Proof, assemble
+from prover.commitments import Committer, SaltedMatrix, pad
+from prover.field import FieldVector
+from prover.fingerprint import features_of, picture_of, z_of
+from prover.jobs import Job
+from prover.link import LinkArgument
+from prover.progress import Progress
+from prover.salts import vector_salt
+from prover.statement import build_statement, canonical, weights_commitment
+from prover.terms import FingerprintInput, scale_integers
+from prover.transcript import Transcript
+
+PROVE_TIME_LIMIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a run gives: the bundle's files, `cm`, and figures for the report."""
+
+    files: dict[str, bytes]
+    cm: str
+    z: np.ndarray[Any, np.dtype[np.float64]]
+    scale: tuple[int, ...]
+
+
+class FingerprintProver:
+    """Proves one checkpoint's fingerprint. `session` is 32 fresh bytes, kept by a resumed run."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        source: FingerprintInput,
+        seed: bytes,
+        session: bytes,
+        job: Job,
+        metadata: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.profile, self.source, self.seed, self.session = profile, source, seed, session
+        self.job, self.metadata = job, dict(metadata or {})
+        self.progress = progress or Progress.silent()
+        self.size = profile.size
+        self.transcript = Transcript()
+        self.scale: tuple[int, ...] = ()
+
+    def run(self) -> Fingerprint:
+        """All steps. Raises HurefError's kinds; nothing is written but the job's parts."""
+        with tempfile.TemporaryDirectory(prefix="huref-prove-") as scratch:
+            self.committer = Committer(self.profile, Path(scratch))
+            self.scale = self.scale_integers()
+            self.statement = self.build_statement()
+            statement = canonical(self.statement)
+            self.transcript.absorb("statement", statement)
+            matrices = self.salted_matrices()
+            rows = self.commit_rows(matrices)
+            for name, row_points in rows.items():
+                count = struct.pack(">I", len(row_points) // POINT_BYTES)
+                self.transcript.absorb(f"rows/{name}", count + row_points)
+            s_prime = self.s_prime()
+            s_point = self.committer.vectors([s_prime])[0]
+            self.transcript.absorb("S'", s_point)
+            encoder = self.encoder_proof(s_prime)
+            self.transcript.absorb("encoder-proof", hashlib.sha256(encoder.data).digest())
+            self.transcript.absorb("encoder-instances", encoder.instance_bytes())
+            z = self.z(encoder)
+            picture = picture_of(z, self.profile.fpm("generator.onnx"))
+            argument = self.link_argument(matrices, s_prime)
+            witness = argument.run(self.transcript, self.seed, self.session)
+            link = self.link_proof(witness.vectors)
+        points = [*rows.values(), s_point, *witness.y_points]
+        cm = weights_commitment(self.statement, b"".join(rows.values()))
+        return Fingerprint(assemble(statement, points, link, encoder, picture), cm, z, self.scale)
+
+    def scale_integers(self) -> tuple[int, ...]:
+        """c_t = round(g 2^shift / |S_t|)."""
+        c_min = int(self.profile.document["scale"]["c_min"])
+        return scale_integers(self.source.terms, self.profile.g, self.profile.shift, c_min)
+
+    def build_statement(self) -> dict[str, Any]:
+        """The statement document."""
+        return build_statement(self.profile, self.source, self.scale, self.metadata)
+
+    def salted_matrices(self) -> dict[str, SaltedMatrix]:
+        """The 13 matrices with their rows' salts."""
+        return {
+            name: SaltedMatrix.of(name, entries, self.seed, self.size.k)
+            for name, entries in self.source.matrices.by_name.items()
+        }
+
+    def commit_rows(self, matrices: Mapping[str, SaltedMatrix]) -> dict[str, bytes]:
+        """C of every row, by matrix, 64 bytes each."""
+        total = sum(len(matrix.entries) for matrix in matrices.values())
+        result = {}
+        with self.progress.counted("commit to rows", total) as advance:
+            for index, (name, matrix) in enumerate(matrices.items()):
+                part = f"rows-{index}"
+                known = self.job.has(part)
+                result[name] = self.job.part(part, partial(self.committer.rows, matrix, advance))
+                if known:
+                    advance(len(matrix.entries))
+        return result
+
+    def s_prime(self) -> FieldVector:
+        """S': entry t g^2 + i g + j is c_t S_t[i][j]; fresh salt."""
+        entries = [c * int(x) for c, term in zip(self.scale, self.source.terms, strict=True) for x in term.reshape(-1)]
+        return pad(entries, vector_salt(self.seed, self.transcript.state, "S'", self.session), self.size)
+
+    def encoder_proof(self, s_prime: FieldVector) -> Proof:
+        """The encoder circuit's proof on S'."""
+        return self.prove("encoder", [s_prime])
+
+    def z(self, encoder: Proof) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """z from the public features."""
+        scale = int(self.profile.document["features"]["scale"])
+        return z_of(features_of(encoder.instances[TERM_COUNT:], scale), self.profile.fpm("head.npz"))
+
+    def link_argument(self, matrices: Mapping[str, SaltedMatrix], s_prime: FieldVector) -> LinkArgument:
+        """The link argument on these matrices."""
+        source = self.source
+        return LinkArgument(
+            self.size, source.shape, source.projection, matrices, self.scale, s_prime, self.committer.vectors
+        )
+
+    def link_proof(self, vectors: Sequence[FieldVector]) -> Proof:
+        """The link circuit's proof. CircuitError when the relation is not zero: then a step before went wrong."""
+        proof = self.prove("link", vectors)
+        if proof.instances != (0,):
+            raise CircuitError("the link relation is not zero", step="link proof", hint="report this: it is a bug")
+        return proof
+
+    def prove(self, circuit: str, vectors: Sequence[FieldVector]) -> Proof:
+        """A proof of the published circuit, verified by ezkl before it is kept."""
+        files = self.profile.circuit(circuit)
+        key = keys.proving_key(self.profile, circuit, self.progress.notice)
+
+        def make() -> bytes:
+            with tempfile.TemporaryDirectory(prefix="huref-witness-") as scratch:
+                path = Path(scratch, "vectors")
+                path.write_bytes(b"".join(scalars(vector) for vector in vectors))
+                with self.progress.timed(f"prove {circuit}"):
+                    answer = ezkl_worker.call(
+                        "prove",
+                        time_limit_s=PROVE_TIME_LIMIT_S,
+                        vectors=path,
+                        lengths=[len(vector) for vector in vectors],
+                        compiled=key.compiled,
+                        pk=key.pk,
+                        vk=files.vk,
+                        settings=files.settings,
+                        srs=self.profile.srs,
+                    )
+            return json.dumps(answer).encode()
+
+        return Proof.from_worker(json.loads(self.job.part(f"{circuit}-proof", make)))

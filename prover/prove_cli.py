@@ -1,0 +1,139 @@
+"""`huref prove CHECKPOINT -o BUNDLE`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from circuits.errors import CircuitError
+from circuits.profiles import DEFAULT_PROFILE, load_profile
+from prover import bundle as bundles
+from prover import secret as secret_files
+from prover.jobs import job
+from prover.progress import Progress
+from prover.prove import FingerprintProver
+from prover.secret import Secret
+from prover.statement import METADATA_FIELDS, canonical
+from prover.terms import TermRules, load_fingerprint_input
+
+VERIFY_TIME_LIMIT_S = 300
+
+
+@click.command("prove")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Bundle to write: a folder, or an archive if it ends in .zip or .huref.",
+)
+@click.option(
+    "--secret",
+    "secret_path",
+    type=click.Path(path_type=Path),
+    help="Where the salt seed is kept, mode 0600. Default: the user's data directory.",
+)
+@click.option("--profile", "profile_name", default=DEFAULT_PROFILE, show_default=True, help="Published profile.")
+@click.option("--model-name", default="", help="Free text in the statement.")
+@click.option("--model-version", default="", help="Free text in the statement.")
+@click.option("--model-maker", default="", help="Free text in the statement.")
+@click.option("--force", is_flag=True, help="Replace an existing bundle.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def prove(
+    checkpoint: Path,
+    target: Path,
+    secret_path: Path | None,
+    profile_name: str,
+    model_name: str,
+    model_version: str,
+    model_maker: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Prove the fingerprint of the model in CHECKPOINT, a Hugging Face directory.
+
+    A killed run resumes where it was when it is started again with the same arguments.
+    """
+    start = time.monotonic()
+    progress = Progress.silent() if quiet else Progress.on_stderr()
+    bundles.check_target(target, force)
+    profile = load_profile(profile_name)
+    source = load_fingerprint_input(checkpoint, TermRules.of_profile(profile.document))
+    path = secret_path or secret_files.default_path(source.weights_sha256)
+    secret = secret_files.load_or_create(path, target, source.weights_sha256)
+    metadata = dict(zip(METADATA_FIELDS, (model_name, model_version, model_maker), strict=True))
+    ingredients = (
+        profile.sha256.encode(),
+        source.weights_sha256,
+        secret.seed,
+        canonical(metadata),
+        source.tokens.sha256,
+        source.tokens.tokenizer_sha256,
+    )
+    with job(*ingredients) as work:
+        session = work.part("session", lambda: secrets.token_bytes(32))
+        result = FingerprintProver(profile, source, secret.seed, session, work, metadata, progress).run()
+        secret_files.write(path, Secret(secret.seed, secret.weights_sha256, result.cm))
+        with progress.timed("verify"):
+            bundles.write(result.files, target, accept=verify_with_own_command)
+    seconds = time.monotonic() - start
+    size = sum(len(data) for data in result.files.values())
+    clipped = max(source.matrices.clipped.values())
+    if as_json:
+        report = {
+            "bundle": str(target),
+            "cm": result.cm,
+            "secret": str(path),
+            "profile": profile.name,
+            "seconds": round(seconds, 2),
+            "bytes": size,
+            "largest_clipped_share": clipped,
+            "quantization_cosine": source.cosine,
+            "picture": "fingerprint.png",
+        }
+        click.echo(json.dumps(report, sort_keys=True))
+        return
+    click.echo(f"bundle      {target} ({size / 1000:.0f} kB), verified by huref-verify")
+    click.echo(f"picture     {target / 'fingerprint.png' if target.is_dir() else 'fingerprint.png in the archive'}")
+    click.echo(f"commitment  {result.cm}")
+    click.echo(f"secret      {path} (keep it: an opening needs it; never publish it)")
+    click.echo(
+        f"quantized   cosine to floating point {source.cosine:.5f}, at most {100 * clipped:.2f}% clipped a matrix"
+    )
+    click.echo(f"time        {seconds:.0f} s")
+
+
+def verify_with_own_command(folder: Path) -> None:
+    """Run `huref-verify` on a finished bundle; CircuitError unless it accepts.
+
+    A command of its own, since prover and verifier share no code. The development SRS is allowed here: whether to trust
+    it is the auditor's question, not the maker's.
+    """
+    command = [sys.executable, "-m", "verifier", str(folder), "--allow-dev-srs", "--json"]
+    root = str(Path(__file__).resolve().parent.parent)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+    }
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=VERIFY_TIME_LIMIT_S, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        raise CircuitError(f"huref-verify ran past {VERIFY_TIME_LIMIT_S} s", step="verify") from None
+    if done.returncode != 0:
+        words = (done.stdout or done.stderr).strip()[-600:]
+        raise CircuitError(
+            f"the finished bundle does not verify: {words}", step="verify", hint="report this: it is a bug"
+        )
