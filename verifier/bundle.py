@@ -1,0 +1,209 @@
+"""Step 1, format: a directory or zip becomes five typed files (docs/protocol.md section 7). Nothing in it
+is trusted.
+
+Refused before anything is read or unpacked: names not on the list, links and other things that are not
+plain files, sizes over
+the limits, members twice, encrypted members, compression other than stored or deflated.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifier import limits, strict_json
+from verifier.encoding import POINT_BYTES, field_element, strict_base64
+from verifier.errors import Rejected, Unreadable
+from verifier.image import Picture, read_picture
+from verifier.statement import Statement, read_statement
+
+FILE_LIMITS = {
+    "statement.json": limits.MAX_STATEMENT_BYTES,
+    "commitments.bin": limits.MAX_COMMITMENTS_BYTES,
+    "link.json": limits.MAX_PROOF_FILE_BYTES,
+    "encoder.json": limits.MAX_PROOF_FILE_BYTES,
+    "fingerprint.png": limits.MAX_PICTURE_BYTES,
+}
+RESERVED = {"signature.json": limits.MAX_SIGNATURE_BYTES}  # allowed, not read in version 1
+_ALLOWED = FILE_LIMITS | RESERVED
+
+
+@dataclass(frozen=True)
+class ProofFile:
+    """One ezkl proof: public instances (field elements) and the proof's bytes."""
+
+    instances: tuple[int, ...]
+    proof: bytes
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The five files, typed. `commitments` is a run of 64-byte points, not yet checked (step 3 does that)."""
+
+    statement: Statement
+    statement_bytes: bytes
+    commitments: bytes
+    link: ProofFile
+    encoder: ProofFile
+    picture: Picture
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read and parse a bundle.
+
+    Raises:
+        Unreadable, UnknownVersion: see the error tree.
+        Rejected: well-formed files that break a rule of the format.
+    """
+    files = read_files(path)
+    statement_bytes = files["statement.json"]
+    statement = read_statement(statement_bytes)
+    commitments = files["commitments.bin"]
+    if len(commitments) % POINT_BYTES:
+        raise Rejected("commitments.bin: not a whole number of 64-byte points", code="length")
+    return Bundle(
+        statement=statement,
+        statement_bytes=statement_bytes,
+        commitments=commitments,
+        link=read_proof(files["link.json"], "link"),
+        encoder=read_proof(files["encoder.json"], "encoder"),
+        picture=read_picture(files["fingerprint.png"], "fingerprint.png"),
+    )
+
+
+def read_proof(data: bytes, kind: str) -> ProofFile:
+    """`link.json` or `encoder.json`."""
+    name = f"{kind}.json"
+    fields = strict_json.Reader(strict_json.parse(data, name, limits.MAX_PROOF_FILE_BYTES), name)
+    fields.media_type(kind)
+
+    def instance(value: object, where: str) -> int:
+        return field_element(strict_json.hex64(value, where), where)
+
+    result = ProofFile(
+        instances=fields.array("instances", instance),
+        proof=strict_base64(fields.take("proof"), f"{name}.proof"),
+    )
+    fields.done()
+    return result
+
+
+# ---------------------------------------- bytes of the files
+
+
+def read_files(path: Path) -> Mapping[str, bytes]:
+    """The bytes of the five files of a directory or zip.
+
+    Raises:
+        Unreadable: missing, unknown, too large, or not a plain file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path}: {_reason(error)}", hint="give the path of a bundle, a directory or a zip") from None
+    if stat.S_ISDIR(mode):
+        return _read_directory(path)
+    if stat.S_ISREG(mode):
+        return _read_zip(path)
+    raise Unreadable(f"{path}: neither a directory nor a file")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)[:100] or type(error).__name__
+
+
+def _check_names(names: list[str]) -> None:
+    if len(names) > limits.MAX_ENTRIES:
+        raise Unreadable(f"bundle: {len(names)} entries, five files are expected", code="unknown-file")
+    for name in names:
+        if name not in _ALLOWED:
+            raise Unreadable(
+                f"bundle: {ascii(name)[:80]} does not belong in a bundle",
+                code="unknown-file",
+                hint="a bundle holds " + ", ".join(FILE_LIMITS) + " and nothing else",
+            )
+    if len(set(names)) != len(names):
+        raise Unreadable("bundle: a file is there twice", code="duplicate-file")
+    for name in FILE_LIMITS:
+        if name not in names:
+            raise Unreadable(f"bundle: {name} is missing", code="missing-file")
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > _ALLOWED[name]:
+        raise Unreadable(f"{name}: {size} bytes, the limit is {_ALLOWED[name]}", code="too-large")
+
+
+def _read_directory(path: Path) -> Mapping[str, bytes]:
+    try:
+        with os.scandir(path) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(limits.MAX_ENTRIES + 1), strict=False)]
+    except OSError as error:
+        raise Unreadable(f"{path}: {_reason(error)}") from None
+    _check_names(names)
+    return {name: _read_plain_file(path / name, name) for name in FILE_LIMITS}
+
+
+def _read_plain_file(path: Path, name: str) -> bytes:
+    # O_NOFOLLOW refuses a link, O_NONBLOCK keeps a named pipe from hanging the open; then it is looked at,
+    # then read.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        if path.is_symlink():
+            raise Unreadable(f"{name}: a symbolic link", code="not-a-plain-file")
+        handle = os.open(path, flags)
+    except OSError as error:
+        raise Unreadable(f"{name}: {_reason(error)}") from None
+    try:
+        with os.fdopen(handle, "rb") as stream:
+            info = os.fstat(handle)
+            if not stat.S_ISREG(info.st_mode):
+                raise Unreadable(f"{name}: not a plain file", code="not-a-plain-file")
+            _check_size(name, info.st_size)
+            data = stream.read(_ALLOWED[name] + 1)
+    except OSError as error:
+        raise Unreadable(f"{name}: {_reason(error)}") from None
+    _check_size(name, len(data))
+    return data
+
+
+def _read_zip(path: Path) -> Mapping[str, bytes]:
+    try:
+        if path.stat().st_size > limits.MAX_ZIP_BYTES:
+            raise Unreadable(f"{path}: larger than any bundle", code="too-large")
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            _check_names([member.filename for member in members])
+            return {m.filename: _read_member(archive, m) for m in members if m.filename in FILE_LIMITS}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:
+        raise Unreadable(f"{path}: not a readable zip ({_reason(error)})", code="bad-zip") from None
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    name = member.filename
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG) or member.is_dir() or member.external_attr & 0x10:
+        raise Unreadable(f"{name}: not a plain file", code="not-a-plain-file")
+    if member.flag_bits & 0x1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unreadable(f"{name}: encrypted, or compressed in another way than deflate", code="bad-zip")
+    _check_size(name, member.file_size)
+    _check_size(name, member.compress_size)
+    with archive.open(member) as stream:  # the announced size is not believed: at most limit + 1 bytes are unpacked
+        data = stream.read(_ALLOWED[name] + 1)
+    _check_size(name, len(data))
+    if len(data) != member.file_size:
+        raise Unreadable(f"{name}: {len(data)} bytes unpacked, {member.file_size} announced", code="bad-zip")
+    return data

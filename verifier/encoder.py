@@ -1,0 +1,101 @@
+"""Steps 4 to 6: what the encoder proof's public instances mean (docs/protocol.md section 6). Pure."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from verifier import limits
+from verifier.encoding import signed
+from verifier.errors import BadInstallation, Rejected
+from verifier.profile import Profile
+from verifier.statement import TERMS
+
+Float64Array = npt.NDArray[np.float64]
+
+
+def check_instance_count(instances: Sequence[int], profile: Profile) -> None:
+    """Exactly 6 norms and the features.
+
+    Raises:
+        Rejected: more, or fewer.
+    """
+    expected = TERMS + profile.feature_count
+    if len(instances) != expected:
+        raise Rejected(f"encoder.json: {len(instances)} instances instead of {expected}", code="instances")
+
+
+def norm_target(profile: Profile) -> int:
+    """`T = g^2 * 2^features.scale`."""
+    return profile.projection.g**2 << profile.feature_scale
+
+
+def check_norms(instances: Sequence[int], c: Sequence[int], profile: Profile) -> float:
+    """Step 6: `|norm_t - T| <= T/c_t + T/128 + T/2^15`, in integers; gives the largest `|norm_t / T - 1|`.
+
+    Raises:
+        Rejected: a norm outside its bound.
+    """
+    target = norm_target(profile)
+    worst = 0
+    for t, norm in enumerate(instances[:TERMS]):
+        if norm >= limits.NORM_LIMIT:
+            raise Rejected(f"norm of term {t}: not from 0 to 2^64 - 1", code="norm")
+        # |norm - T| c 2^15 <= T 2^15 + T c (2^8 + 1)
+        distance = abs(norm - target)
+        if distance * c[t] << 15 > target * ((1 << 15) + c[t] * 257):
+            raise Rejected(
+                f"norm of term {t}: {norm}, expected {target} within {1 / c[t] + 257 / 32768:.3%}",
+                code="norm",
+            )
+        worst = max(worst, distance)
+    return worst / target
+
+
+def features(instances: Sequence[int], profile: Profile) -> Float64Array:
+    """The features as float64: signed integers over `2^features.scale`.
+
+    Raises:
+        Rejected: one of them is not below 2^62 in magnitude.
+    """
+    values = [signed(value) for value in instances[TERMS:]]
+    for position, value in enumerate(values):
+        if abs(value) >= limits.FEATURE_LIMIT:
+            raise Rejected(f"feature {position}: magnitude not below 2^62", code="feature")
+    return np.array([math.ldexp(value, -profile.feature_scale) for value in values])
+
+
+def latent(instances: Sequence[int], profile: Profile, head: bytes) -> Float64Array:
+    """`z = W f + b`, then `z *= sqrt(512) / |z|_2` (512: the length of z).
+
+    Raises:
+        Rejected: z is zero.
+        BadInstallation: the published last layer does not fit.
+    """
+    weight, bias = read_head(head, profile.feature_count)
+    z: Float64Array = weight @ features(instances, profile) + bias
+    norm = math.sqrt(math.fsum((z * z).tolist()))
+    if not norm > 0 or not math.isfinite(norm):
+        raise Rejected("z has no direction: the public features are zero or too large", code="latent")
+    return z * (math.sqrt(len(z)) / norm)
+
+
+def read_head(data: bytes, count: int) -> tuple[Float64Array, Float64Array]:
+    """W float64 [512, count] and b float64 [512] of the published `head.npz`.
+
+    Raises:
+        BadInstallation: another shape.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            weight, bias = arrays["weight"].astype(np.float64), arrays["bias"].astype(np.float64)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise BadInstallation("head.npz: not arrays weight and bias") from None
+    if weight.ndim != 2 or weight.shape[1] != count or bias.shape != (weight.shape[0],):
+        raise BadInstallation(f"head.npz: shapes {weight.shape}, {bias.shape} do not fit {count} features")
+    return weight, bias

@@ -1,0 +1,49 @@
+"""Limits, applied before anything is parsed. Each with its reason."""
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+# Bundle (docs/protocol.md section 7).
+MAX_STATEMENT_BYTES = 64 * KIB  # a real one has 3 kB
+MAX_ROWS = 2_000_000  # a 70B model has about 240,000
+MAX_POINTS = 2_000_000  # section 7: the limit of commitments.bin, in points
+MAX_COMMITMENTS_BYTES = 64 * MAX_POINTS
+MAX_PROOF_FILE_BYTES = 4 * MIB  # real ones have 70 kB
+MAX_PICTURE_BYTES = 4 * MIB  # 512 x 512 x 3 stored raw is 0.8 MB
+MAX_PICTURE_SIDE = 2048  # pixels; a profile says the exact size, this holds before one is known
+MAX_ZIP_BYTES = MAX_COMMITMENTS_BYTES + 2 * MAX_PROOF_FILE_BYTES + MAX_PICTURE_BYTES + MIB
+MAX_ENTRIES = 16  # files in a bundle: five, and one reserved; more is something else
+MAX_SIGNATURE_BYTES = 64 * KIB  # reserved name, not read yet
+
+# JSON.
+MAX_JSON_DEPTH = 8  # a statement has 4
+MAX_JSON_DIGITS = 20  # integers beyond 2^64 are decimal strings in this protocol
+MAX_JSON_KEYS = 64  # in one object; the largest has 12
+
+# Statement.
+MAX_DIMENSION = 1 << 24  # any size of a model; keeps products far below 2^63
+MAX_METADATA_CHARACTERS = 200
+MAX_DECIMAL_DIGITS = 80  # p has 77: a c_t given "negative modulo p" must be read to be refused
+C_LIMIT = 1 << 32  # c_t < 2^32
+FEATURE_LIMIT = 1 << 62  # magnitude of a feature as a signed integer
+NORM_LIMIT = 1 << 64
+
+# Profile: shipped with the verifier and pinned by digest, so these only catch accidents.
+MAX_PROFILE_BYTES = 64 * KIB
+MAX_PROFILE_FILE_BYTES = 512 * MIB
+MAX_K = 20
+
+# Child processes that run ezkl.
+CHILD_ADDRESS_SPACE = 8 << 30  # bytes of address space (Rust's threads reserve far more than they use)
+CHILD_FILE_BYTES = 64 * MIB  # the largest file a child may write; it writes none
+CHILD_THREADS = 8
+DEFAULT_TIME_LIMIT_S = 300.0  # a verification takes 2
+DEFAULT_OPENING_TIME_LIMIT_S = 4 * 3600.0  # committing a 7B model's rows takes 10 minutes
+MAX_CHILD_MESSAGE_CHARACTERS = 400  # of what a failing child printed, in a message
+
+# Opening.
+MAX_SECRET_BYTES = 4 * KIB
+MAX_CONFIG_BYTES = 1 * MIB  # real ones have a few kB
+MAX_INDEX_BYTES = 64 * MIB  # the largest published ones have about 10 MB
+MAX_TOKENIZER_BYTES = 256 * MIB  # the largest published ones have about 35 MB
+MAX_HEADER_BYTES = 100_000_000  # the safetensors format's own limit

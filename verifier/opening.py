@@ -1,0 +1,181 @@
+"""Step 11, opening: the row commitments computed again from a checkpoint and the maker's secret.
+
+Source: docs/protocol.md sections 3 and 7.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from verifier import limits, strict_json
+from verifier.checkpoint import Int8Array, Tokens, quantized_matrices, read_file, read_model, read_tokens
+from verifier.curve import Srs, make_bases, negate, parse_srs, to_file_form
+from verifier.encoding import FIELD_MODULUS, SCALAR_BYTES, u32be
+from verifier.errors import BadOpening, Rejected, Unreadable
+from verifier.profile import Profile, read_trusted_file
+from verifier.statement import Statement
+from verifier.transcript import Points
+from verifier.workers import Keys, Workers
+
+SALTS = 16
+# Bytes are committed as 0..255, half the work of 254-bit negatives, and OFFSET times 1...1 is taken off again.
+OFFSET = 128
+_SCALARS_AT_A_TIME = 1 << 18
+_IN_FLIGHT = 4
+
+
+@dataclass(frozen=True)
+class Secret:
+    """The maker's secret file."""
+
+    seed: bytes = field(repr=False)
+    weights_sha256: bytes
+    cm: bytes
+
+
+def read_secret(path: Path) -> Secret:
+    """Parse the secret file.
+
+    Raises:
+        BadOpening: missing, or not one.
+    """
+    try:
+        value = strict_json.parse(read_file(path, limits.MAX_SECRET_BYTES), path.name, limits.MAX_SECRET_BYTES)
+        fields = strict_json.Reader(value, path.name)
+        fields.media_type("secret")
+        result = Secret(fields.hex64("seed"), fields.hex64("weights_sha256"), fields.hex64("cm"))
+        fields.done()
+    except (Rejected, Unreadable) as error:
+        raise BadOpening(f"the secret file: {error.message}") from None
+    return result
+
+
+def row_salts(seed: bytes, k: int, name: str, row: int, data: bytes) -> list[int]:
+    """16 salts of a row.
+
+    `SHAKE256("huref-zk/v1/row-salt" || seed || u32be(k) || u32be(len(name)) || name || u32be(row) ||
+    SHA3-256(row))`, 64 bytes each, mod p.
+    """
+    label = name.encode("ascii")
+    head = b"huref-zk/v1/row-salt" + seed + u32be(k) + u32be(len(label)) + label + u32be(row)
+    wide = hashlib.shake_256(head + hashlib.sha3_256(data).digest()).digest(64 * SALTS)
+    return [int.from_bytes(wide[i : i + 64], "big") % FIELD_MODULUS for i in range(0, len(wide), 64)]
+
+
+class RowCommitter:
+    """Commits rows of bytes with a bases file that holds only the Lagrange points they touch."""
+
+    def __init__(self, workers: Workers, srs: Srs, usable_rows: int, width: int, data_length: int, keys: Keys) -> None:
+        """For rows of `width` bytes in vectors whose salt begins at entry `data_length`."""
+        self._workers, self._keys, self._width = workers, keys, width
+        unusable = (1 << srs.k) - usable_rows
+        touched = srs.lagrange_points([*range(width), *range(data_length, data_length + SALTS)])
+        # -128 sum L_i, so that scalars w_i + 128 commit to w_i
+        first = make_bases(touched[:width], srs.g2, unusable)
+        (offset,) = workers.multiply([[OFFSET] * width], keys, workers.write_bases(first), first.capacity)
+        bases = make_bases([*touched, to_file_form(negate(offset))], srs.g2, unusable)
+        self._bases, self._capacity = workers.write_bases(bases), bases.capacity
+        self.rows_at_a_time = max(1, _SCALARS_AT_A_TIME // bases.capacity)
+
+    def commit(self, rows: Int8Array, salts: list[list[int]]) -> list[bytes]:
+        """`C(row)` for each row, int8 [n, width], with its 16 salts."""
+        scalars = np.zeros((len(rows), self._capacity, SCALAR_BYTES), dtype=np.uint8)
+        scalars[:, : self._width, 0] = (rows.astype(np.int16) + OFFSET).astype(np.uint8)
+        packed = b"".join(salt.to_bytes(SCALAR_BYTES, "little") for one in salts for salt in one)
+        scalars[:, self._width : self._width + SALTS] = np.frombuffer(packed, np.uint8).reshape(-1, SALTS, SCALAR_BYTES)
+        scalars[:, self._width + SALTS, 0] = 1
+        return self._workers.multiply_message(scalars.tobytes(), len(rows), self._keys, self._bases)
+
+
+def check_opening(
+    statement: Statement,
+    points: Points,
+    cm: bytes,
+    profile: Profile,
+    weights: Path,
+    secret: Path,
+    workers: Workers,
+) -> str:
+    """Step 11. Gives what was compared.
+
+    Raises:
+        Rejected: naming the first difference.
+        BadOpening: checkpoint or secret cannot be read.
+    """
+    opening = read_secret(secret)
+    if opening.cm != cm:
+        raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
+    tokens = _check_description(statement, profile, weights)
+    digest = hashlib.sha256()
+    committer = _make_committer(statement, profile, workers)
+    waiting: deque[tuple[str, int, tuple[bytes, ...], Future[list[bytes]]]] = deque()
+    matrices = quantized_matrices(weights, statement, tokens)
+    for (name, matrix), expected in zip(matrices, points.rows, strict=True):
+        label = name.encode("ascii")
+        digest.update(u32be(len(label)) + label + u32be(matrix.shape[0]) + u32be(matrix.shape[1]) + matrix.tobytes())
+        for begin, rows, salts in _batches(matrix, committer.rows_at_a_time, opening.seed, statement, name):
+            workers.deadline.remaining()
+            work = workers.submit(functools.partial(committer.commit, rows, salts))
+            waiting.append((name, begin, expected[begin : begin + len(rows)], work))
+            if len(waiting) >= _IN_FLIGHT:
+                _compare(*waiting.popleft())
+    while waiting:
+        _compare(*waiting.popleft())
+    if digest.digest() != opening.weights_sha256:
+        raise Rejected(f"{secret}: weights_sha256 is not that of this checkpoint's quantized matrices", code="opening")
+    return f"{statement.total_rows} row commitments computed again from {weights} are equal"
+
+
+def _check_description(statement: Statement, profile: Profile, weights: Path) -> Tokens:
+    model = read_model(weights)
+    if model != statement.model:
+        raise Rejected(f"{weights / 'config.json'}: another shape than the statement's model", code="opening")
+    tokens = read_tokens(weights, model.vocab_size, profile.projection.g, profile.k_max)
+    stated = statement.tokens
+    found = (len(tokens.ids), tokens.candidates, tokens.sha256, tokens.tokenizer)
+    if found != (stated.k, stated.candidates, stated.sha256, stated.tokenizer):
+        raise Rejected(f"{weights / 'tokenizer.json'}: other tokens than the statement's", code="opening")
+    return tokens
+
+
+def _make_committer(statement: Statement, profile: Profile, workers: Workers) -> RowCommitter:
+    k = profile.size_class.k
+    srs = parse_srs(read_trusted_file(profile.folder / f"srs/k{k}.srs", profile.srs.sha256), k)
+    settings, vk = (
+        workers.write(name, read_trusted_file(profile.folder / "link" / name, digest))
+        for name, digest in (
+            ("settings.json", profile.link.digests.settings),
+            ("vk.key", profile.link.digests.vk),
+        )
+    )
+    return RowCommitter(
+        workers,
+        srs,
+        profile.link.usable_rows,
+        statement.model.hidden_size,
+        statement.size_class.data_length,
+        Keys(settings, vk),
+    )
+
+
+def _batches(
+    matrix: Int8Array, size: int, seed: bytes, statement: Statement, name: str
+) -> Iterator[tuple[int, Int8Array, list[list[int]]]]:
+    k = statement.size_class.k
+    for begin in range(0, len(matrix), size):
+        rows = matrix[begin : begin + size]
+        yield begin, rows, [row_salts(seed, k, name, begin + i, row.tobytes()) for i, row in enumerate(rows)]
+
+
+def _compare(name: str, begin: int, expected: tuple[bytes, ...], work: Future[list[bytes]]) -> None:
+    for row, (point, again) in enumerate(zip(expected, work.result(), strict=True), start=begin):
+        if point != again:
+            raise Rejected(f"{name}, row {row}: the commitment is not that of this checkpoint's row", code="opening")

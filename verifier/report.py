@@ -1,0 +1,180 @@
+"""What was checked, why it matters, and the verdict: as text for people and as JSON for machines. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from verifier.errors import STEP_NAMES, Rejected, VerifierError
+
+EXIT_ACCEPTED, EXIT_UNDECIDED, EXIT_REJECTED = 0, 3, 4
+
+WHY = {
+    1: "Every byte must have one meaning: two readers must not see two bundles in it.",
+    2: "Whoever may choose tokens, layers, projection or circuits can shop for a fingerprint; all are fixed.",
+    3: "Sums over points that are not on the curve prove nothing.",
+    4: "Ties the encoder's run to the committed terms S'.",
+    5: "The public features really are the published encoder's output for that input.",
+    6: "The scale integers c_t leave the maker no freedom: each term enters at the same size.",
+    7: "Ties the link proof to the committed weight rows and to challenges drawn after them.",
+    8: "Shows that S' is the HuRef terms of the committed rows, projected by P.",
+    9: "The picture is the generator's output for the proven features, not one somebody drew.",
+    10: "Whoever knows the secret behind an SRS can forge every proof above.",
+    11: "The committed rows are those of this checkpoint.",
+}
+
+DEVELOPMENT_WARNING = "convinces only those who trust the generator of its development SRS"
+
+
+class Status(Enum):
+    """Outcome of a step."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+    NOT_CHECKED = "not checked"
+
+
+_MARKS = {Status.PASSED: "ok  ", Status.FAILED: "FAIL", Status.UNDECIDED: "??  ", Status.NOT_CHECKED: "--  "}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One step: what it compared (or how it failed)."""
+
+    step: int
+    status: Status
+    compared: str
+
+    @property
+    def name(self) -> str:
+        """The step's name in docs/protocol.md section 9."""
+        return STEP_NAMES.get(self.step, "start")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole verification."""
+
+    bundle: str
+    checks: tuple[Check, ...]
+    failure: VerifierError | None
+    profile: str | None
+    development_srs: bool | None
+    opened: bool
+    metadata: dict[str, str]
+    commitment: str | None
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        """accepted, rejected or undecided."""
+        if self.failure is None:
+            return "accepted"
+        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
+
+    @property
+    def exit_code(self) -> int:
+        """0 accepted, 3 undecided, 4 rejected."""
+        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
+
+    def verdict_line(self) -> str:
+        """The one line that counts."""
+        warning = f" [{DEVELOPMENT_WARNING}]" if self.development_srs else ""
+        if self.failure is None:
+            what = "the picture is the proven fingerprint of the committed weights"
+            if self.opened:
+                what += ", which are those of the given checkpoint"
+            return f"ACCEPTED: {what}{warning}"
+        step = self.failure.step
+        place = f"at step {step} ({STEP_NAMES[step]})" if step in STEP_NAMES else "before step 1"
+        return f"{self.verdict.upper()} {place}: {printable(self.failure.message)}{warning}"
+
+    def not_proven(self) -> list[str]:
+        """What nobody should read into an accepted bundle."""
+        lines = []
+        if self.opened:
+            lines.append("Made: an opening. The commitments are those of the given checkpoint.")
+        else:
+            lines.append("Not made: an opening (--weights, --opening). Which checkpoint was committed is not shown.")
+        lines.append("Not made: an inference proof. That these weights are the ones somebody serves is not shown.")
+        lines.append(
+            "Not made: a comparison under a late projection. Matching pictures are not evidence of copying: "
+            "weights can be built whose terms equal any target."
+        )
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines. Keys are stable within a major version of `type`."""
+        failure = self.failure
+        return {
+            "type": "application/vnd.huref-zk.report+json;version=1",
+            "bundle": self.bundle,
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "verdict_line": self.verdict_line(),
+            "step": failure.step if failure else None,
+            "code": failure.code if failure else None,
+            "message": failure.message if failure else None,
+            "hint": failure.hint if failure else None,
+            "profile": self.profile,
+            "development_srs": self.development_srs,
+            "opened": self.opened,
+            "commitment": self.commitment,
+            "metadata_unverified": self.metadata,
+            "seconds": round(self.seconds, 3),
+            "checks": [
+                {
+                    "step": c.step,
+                    "name": c.name,
+                    "status": c.status.value,
+                    "compared": c.compared,
+                    "why": WHY.get(c.step, ""),
+                }
+                for c in self.checks
+            ],
+            "not_proven": self.not_proven(),
+        }
+
+
+def check_text(check: Check) -> str:
+    """A step in two or three lines."""
+    if check.status is Status.NOT_CHECKED:
+        return f"{_MARKS[check.status]} {check.step:>2}  {check.name}: not checked"
+    lines = textwrap.wrap(
+        f"{check.name}: {printable(check.compared)}",
+        108,
+        initial_indent="",
+        subsequent_indent="",
+        break_long_words=True,
+    )
+    first = f"{_MARKS[check.status]} {check.step:>2}  " + "\n         ".join(lines)
+    why = WHY.get(check.step)
+    return f"{first}\n         {why}" if why else first
+
+
+def closing_text(report: Report) -> str:
+    """What follows the steps; ends with the verdict line."""
+    lines = [""]
+    if report.metadata:
+        given = ", ".join(f"{key} {printable(value)!r}" for key, value in report.metadata.items() if value)
+        lines.append(f"The maker says, unchecked: {given or 'nothing'}")
+    if report.commitment is not None:
+        lines.append(f"Commitment cm {report.commitment}")
+    lines += report.not_proven()
+    if report.failure is not None and report.failure.hint:
+        lines.append(f"Hint: {printable(report.failure.hint)}")
+    lines.append(f"{report.seconds:.1f} seconds")
+    lines.append(report.verdict_line())
+    return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """Text from a bundle without control characters: a terminal must not obey it.
+
+    >>> printable("a\\x1b[2Jb\\nc")
+    'a?[2Jb?c'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,122 @@
+"""Fiat-Shamir, and everything that is absorbed and drawn, in order (docs/protocol.md section 4). Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verifier.encoding import FIELD_MODULUS, SCALAR_BYTES, u32be
+from verifier.statement import TERMS, Statement
+
+_WIDE = 64  # bytes a challenge is reduced from: its distance from uniform is below 2^-250
+
+
+class Transcript:
+    """A 32-byte state, absorbing labelled data and giving labelled challenges."""
+
+    def __init__(self) -> None:
+        """`s = SHA3-256("huref-zk/v1/transcript")`."""
+        self._state = hashlib.sha3_256(b"huref-zk/v1/transcript").digest()
+
+    def absorb(self, label: str, data: bytes) -> None:
+        """`s = SHA3-256(s || 0x01 || u32be(len(label)) || label || u64be(len(data)) || data)`."""
+        name = label.encode("ascii")
+        head = self._state + b"\x01" + u32be(len(name)) + name + len(data).to_bytes(8, "big")
+        self._state = hashlib.sha3_256(head + data).digest()
+
+    def challenge(self, label: str, count: int) -> tuple[int, ...]:
+        """`count` field elements.
+
+        `h = u32be(len(label)) || label || u32be(n)`; bytes from `SHAKE256(s || 0x02 || h)`; `s = SHA3-256(s
+        || 0x03 || h)`.
+        """
+        name = label.encode("ascii")
+        h = u32be(len(name)) + name + u32be(count)
+        wide = hashlib.shake_256(self._state + b"\x02" + h).digest(_WIDE * count)
+        self._state = hashlib.sha3_256(self._state + b"\x03" + h).digest()
+        return tuple(int.from_bytes(wide[i : i + _WIDE], "big") % FIELD_MODULUS for i in range(0, len(wide), _WIDE))
+
+
+@dataclass(frozen=True)
+class Points:
+    """`commitments.bin`, checked by step 3: rows by matrix, C(S'), then y_0, y'_0, ... y_5, y'_5."""
+
+    rows: tuple[tuple[bytes, ...], ...]
+    s: bytes
+    y: tuple[bytes, ...]
+    y_prime: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Challenges:
+    """Everything drawn, in order."""
+
+    sigma: tuple[int, ...]
+    tau: tuple[int, ...]
+    rho: tuple[int, ...]
+    rho_prime: tuple[int, ...]
+    kappa: tuple[int, ...]
+    xi: tuple[int, ...]
+    delta: tuple[int, ...]
+    eps: tuple[int, ...]
+    eta: tuple[int, ...]
+    theta: tuple[int, ...]
+
+
+def draw_challenges(
+    statement: Statement,
+    statement_bytes: bytes,
+    points: Points,
+    encoder_proof: bytes,
+    encoder_instances: Sequence[int],
+) -> Challenges:
+    """Absorb the bundle and draw, in the order of section 4's table."""
+    g, data_length = statement.projection.g, statement.size_class.data_length
+    transcript = Transcript()
+    # 0
+    transcript.absorb("statement", statement_bytes)
+    for matrix, rows in zip(statement.matrices, points.rows, strict=True):
+        transcript.absorb(f"rows/{matrix.name}", u32be(len(rows)) + b"".join(rows))
+    transcript.absorb("S'", points.s)
+    transcript.absorb("encoder-proof", hashlib.sha256(encoder_proof).digest())
+    transcript.absorb("encoder-instances", b"".join(v.to_bytes(SCALAR_BYTES, "big") for v in encoder_instances))
+    # 1
+    sigma = transcript.challenge("sigma", g)
+    tau = transcript.challenge("tau", g)
+    for t in range(TERMS):
+        transcript.absorb(f"y/{t}/u", points.y[t])
+        transcript.absorb(f"y/{t}/v", points.y_prime[t])
+    # 2
+    return Challenges(
+        sigma=sigma,
+        tau=tau,
+        rho=transcript.challenge("rho", data_length),
+        rho_prime=transcript.challenge("rho'", data_length),
+        kappa=transcript.challenge("kappa", data_length - statement.model.hidden_size),
+        xi=transcript.challenge("xi", statement.tokens.k),
+        delta=transcript.challenge("delta", TERMS),
+        eps=transcript.challenge("eps", TERMS),
+        eta=transcript.challenge("eta", 3),
+        theta=transcript.challenge("theta", 4),
+    )
+
+
+def commitment_digest(statement: Statement, points: Points) -> bytes:
+    """`cm`: what names the committed weights (section 7)."""
+    digest = hashlib.sha256(b"huref-zk/v1/cm" + u32be(statement.size_class.k) + statement.srs.sha256)
+    digest.update(statement.cm_part)
+    for rows in points.rows:
+        digest.update(b"".join(rows))
+    return digest.digest()
+
+
+def arrange_points(statement: Statement, checked: Sequence[bytes]) -> Points:
+    """The points of `commitments.bin`, already checked and counted, by their place."""
+    rows: list[tuple[bytes, ...]] = []
+    position = 0
+    for matrix in statement.matrices:
+        rows.append(tuple(checked[position : position + matrix.rows]))
+        position += matrix.rows
+    ys = checked[position + 1 :]
+    return Points(tuple(rows), checked[position], tuple(ys[0::2]), tuple(ys[1::2]))

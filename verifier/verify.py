@@ -1,0 +1,307 @@
+"""The procedure: docs/protocol.md section 9, step by step, same numbers and names.
+
+Costly parts (ezkl, the generator) start as soon as what they read is typed; each is judged at its step. The
+first step that fails
+ends the procedure, and the report shows the rest as not checked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifier import encoder, image, link
+from verifier.bundle import Bundle, read_bundle
+from verifier.curve import IDENTITY, make_bases, parse_srs, to_file_form
+from verifier.encoding import POINT_BYTES, split_points
+from verifier.errors import STEP_NAMES, Rejected, Undecided, UntrustedSrs, VerifierError
+from verifier.limits import DEFAULT_TIME_LIMIT_S
+from verifier.opening import check_opening
+from verifier.profile import Profile, load_profile, read_trusted_file
+from verifier.projection import projection
+from verifier.report import Check, Report, Status
+from verifier.statement import Y_POINTS, check_statement
+from verifier.transcript import Challenges, Points, arrange_points, commitment_digest, draw_challenges
+from verifier.workers import Deadline, Keys, Workers
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller asks for. `weights` and `secret` come together: they ask for step 11."""
+
+    allow_development_srs: bool = False
+    weights: Path | None = None
+    secret: Path | None = None
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S
+
+
+@dataclass(frozen=True)
+class ExpectedPoints:
+    """What the proofs' columns must be: 64 bytes each."""
+
+    encoder_input: bytes
+    link_inputs: dict[int, bytes]
+
+
+def verify_bundle(path: Path, options: Options, on_check: Callable[[Check], None] | None = None) -> Report:
+    """Verify a bundle; never raises on what is in it.
+
+    Args:
+        path: a directory or zip.
+        options: what to check and to trust.
+        on_check: called with each check when it is done.
+    """
+    started = time.monotonic()
+    run = _Run(path, options, on_check or (lambda _check: None))
+    failure: VerifierError | None = None
+    try:
+        with Workers(Deadline(options.time_limit_s)) as workers:
+            run.all_steps(workers)
+    except VerifierError as error:
+        failure = error
+    return run.report(failure, time.monotonic() - started)
+
+
+class _Run:
+    """One verification under way."""
+
+    def __init__(self, path: Path, options: Options, on_check: Callable[[Check], None]) -> None:
+        self.path, self.options, self.on_check = path, options, on_check
+        self.step = 1
+        self.checks: list[Check] = []
+        self.bundle: Bundle | None = None
+        self.profile: Profile | None = None
+        self.cm: bytes | None = None
+
+    def all_steps(self, workers: Workers) -> None:
+        """Steps 1 to 11."""
+        self.begin(1)
+        bundle = self.bundle = read_bundle(self.path)
+        profile = self.profile = load_profile(bundle.statement.profile_name)
+        for name, proof, circuit in (
+            ("link.json", bundle.link, profile.link),
+            ("encoder.json", bundle.encoder, profile.encoder),
+        ):
+            if len(proof.proof) != circuit.proof_bytes:
+                raise Rejected(f"{name}.proof: {len(proof.proof)} bytes, {circuit.proof_bytes} expected", code="length")
+        self.passed("five files, within their limits, canonical where the protocol says so, proofs of exact length")
+
+        self.begin(2)
+        check_statement(bundle.statement, profile)
+        self.passed(f"equal to the pinned profile {profile.name}; shapes, tokens and c_t as its rules give them")
+
+        self.begin(3)
+        points = _check_points(bundle)
+        self.cm = commitment_digest(bundle.statement, points)
+        self.passed(
+            f"{bundle.statement.total_rows} rows, S', {Y_POINTS} y: all canonical, on the curve, not the identity"
+        )
+
+        costly = _start(workers, bundle, profile, points)
+
+        self.begin(4)
+        if bundle.encoder.proof[:POINT_BYTES] != costly.expected.result().encoder_input:
+            raise Rejected("the encoder proof is about another vector than the committed S'", code="encoder-input")
+        self.passed("the encoder proof's input column = C(S') + B_enc")
+
+        self.begin(5)
+        encoder.check_instance_count(bundle.encoder.instances, profile)
+        costly.encoder_proof.result()
+        self.passed(f"{len(bundle.encoder.instances)} public values, proof verified by ezkl against the published key")
+
+        self.begin(6)
+        worst = encoder.check_norms(bundle.encoder.instances, bundle.statement.c, profile)
+        self.passed(f"six norms within their bounds, {worst:.4%} off at most")
+
+        self.begin(7)
+        _check_link_inputs(bundle.link.proof, costly)
+        self.passed(f"{link.INPUTS} input columns = the points computed from rows, S', y and challenges")
+
+        self.begin(8)
+        if bundle.link.instances != (0,):
+            raise Rejected("link.json.instances: not exactly one, equal to 0", code="instances")
+        costly.link_proof.result()
+        self.passed("the only public value is 0, proof verified by ezkl against the published key")
+
+        self.begin(9)
+        worst_channel = image.compare(bundle.picture.pixels, costly.rendered.result(), profile)
+        self.passed(
+            f"{profile.width} x {profile.height} pixels equal G(z): {worst_channel} of 255 off at most, "
+            f"{profile.tolerance} allowed"
+        )
+
+        self.begin(10)
+        if profile.development_srs and not self.options.allow_development_srs:
+            raise UntrustedSrs(
+                "the profile's SRS is a development one: whoever made it can forge proofs",
+                hint="give --allow-dev-srs if you trust whoever made it",
+            )
+        self.passed("a development SRS, allowed by --allow-dev-srs" if profile.development_srs else "public ceremony")
+
+        if self.options.weights is not None and self.options.secret is not None:
+            self.begin(11)
+            opened = check_opening(
+                bundle.statement, points, self.cm, profile, self.options.weights, self.options.secret, workers
+            )
+            self.passed(opened)
+
+    def begin(self, step: int) -> None:
+        """Say which step is under way."""
+        self.step = step
+
+    def passed(self, compared: str) -> None:
+        """The step under way passed."""
+        self._add(Check(self.step, Status.PASSED, compared))
+
+    def _add(self, check: Check) -> None:
+        self.checks.append(check)
+        self.on_check(check)
+
+    def report(self, failure: VerifierError | None, seconds: float) -> Report:
+        """Everything found, with the verdict."""
+        if failure is not None:
+            failure.step = failure.step or self.step
+            status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
+            self._add(Check(failure.step, status, failure.message))
+        asked = self.options.weights is not None
+        for step in STEP_NAMES:
+            if step > len(self.checks) and (step != 11 or asked):
+                self._add(Check(step, Status.NOT_CHECKED, ""))
+        statement = self.bundle.statement if self.bundle else None
+        return Report(
+            bundle=str(self.path),
+            checks=tuple(self.checks),
+            failure=failure,
+            profile=self.profile.name if self.profile else None,
+            development_srs=self.profile.development_srs if self.profile else None,
+            opened=failure is None and asked,
+            metadata=statement.metadata if statement else {},
+            commitment=self.cm.hex() if self.cm else None,
+            seconds=seconds,
+        )
+
+
+def _check_points(bundle: Bundle) -> Points:
+    """Step 3: the count is exact, every point canonical, on the curve, not the identity."""
+    expected = bundle.statement.total_rows + 1 + Y_POINTS
+    found = len(bundle.commitments) // POINT_BYTES
+    if found != expected:
+        raise Rejected(f"commitments.bin: {found} points instead of {expected}", code="point-count")
+    return arrange_points(bundle.statement, split_points(bundle.commitments, 0, expected, "commitments.bin"))
+
+
+# ---------------------------------------- the costly parts
+
+
+@dataclass(frozen=True)
+class _Costly:
+    """What ezkl and onnxruntime are working on."""
+
+    expected: Future[ExpectedPoints]
+    public: Future[dict[int, bytes]]
+    encoder_proof: Future[None]
+    link_proof: Future[None]
+    rendered: Future[image.Pixels]
+
+
+def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -> _Costly:
+    files = {name: read_trusted_file(profile.folder / name, digest) for name, digest in sorted(profile.files().items())}
+    ready = {
+        name: workers.write(name.replace("/", "-"), data)
+        for name, data in files.items()
+        if name.startswith("srs/") or name.endswith((".json", ".key"))
+    }
+    keys = {c: Keys(ready[f"{c}/settings.json"], ready[f"{c}/vk.key"]) for c in ("link", "encoder")}
+    k, small_srs = profile.size_class.k, ready["srs/k1.srs"]
+    encoder_proof = workers.submit(
+        lambda: workers.check_proof(bundle.encoder.proof, bundle.encoder.instances, keys["encoder"], small_srs)
+    )
+    link_proof = workers.submit(
+        lambda: workers.check_proof(bundle.link.proof, bundle.link.instances, keys["link"], small_srs)
+    )
+    rendered = workers.submit(
+        lambda: image.render(
+            files["fpm/generator.onnx"],
+            encoder.latent(bundle.encoder.instances, profile, files["fpm/head.npz"]),
+        )
+    )
+    challenges = draw_challenges(
+        bundle.statement, bundle.statement_bytes, points, bundle.encoder.proof, bundle.encoder.instances
+    )
+    expected = workers.submit(
+        lambda: _expected_points(workers, bundle, profile, points, challenges, keys["link"], files[f"srs/k{k}.srs"])
+    )
+    public = workers.submit(
+        lambda: _public_points(workers, bundle, profile, challenges, keys["link"], ready[f"srs/k{k}.srs"])
+    )
+    return _Costly(expected, public, encoder_proof, link_proof, rendered)
+
+
+def _expected_points(
+    workers: Workers,
+    bundle: Bundle,
+    profile: Profile,
+    points: Points,
+    challenges: Challenges,
+    keys: Keys,
+    srs_file: bytes,
+) -> ExpectedPoints:
+    """The encoder's input and the 20 secret link inputs: sums of row commitments, then sums of those."""
+    statement, domain = bundle.statement, 1 << profile.size_class.k
+    srs = parse_srs(srs_file, profile.size_class.k)
+    unusable = domain - profile.link.usable_rows
+    p = projection(statement.projection.seed, statement.tokens.k, statement.projection.g)
+
+    # u*, v*, a, b, x*: sums over all row commitments
+    rows = [to_file_form(point) for matrix in points.rows for point in matrix]
+    bases = make_bases(rows, srs.g2, unusable)
+    sums = link.row_sums(statement, challenges, p)
+    row_sums = workers.multiply(
+        [sums[name] for name in link.ROW_SUMS], keys, workers.write_bases(bases), bases.capacity
+    )
+
+    # every input: a sum of S', y, y' and those five, plus B (the Lagrange points of the circuit's unusable
+    # rows)
+    committed = [to_file_form(point) for point in (points.s, *points.y, *points.y_prime, *row_sums)]
+    tail_start = min(profile.link.usable_rows, profile.encoder.usable_rows)
+    small = make_bases([*committed, *srs.unusable_rows(tail_start)], srs.g2, unusable)
+
+    def scalars(point_sum: dict[str, int], usable_rows: int) -> list[int]:
+        b = [1 if row >= usable_rows else 0 for row in range(tail_start, domain)]
+        return [point_sum.get(name, 0) for name in link.BASES] + b
+
+    inputs = link.secret_inputs(statement.c, challenges)
+    vectors = [scalars({"S'": 1}, profile.encoder.usable_rows)]
+    vectors += [scalars(one.scalars, profile.link.usable_rows) for one in inputs]
+    encoder_input, *found = workers.multiply(vectors, keys, workers.write_bases(small), small.capacity)
+    return ExpectedPoints(encoder_input, {one.input: point for one, point in zip(inputs, found, strict=True)})
+
+
+def _public_points(
+    workers: Workers, bundle: Bundle, profile: Profile, challenges: Challenges, keys: Keys, srs: Path
+) -> dict[int, bytes]:
+    """The four public vectors' columns: `kzg_commit` itself adds B_link."""
+    vectors = link.public_vectors(bundle.statement, challenges)
+    found = workers.multiply(
+        [vectors[name] for name in link.PUBLIC_INPUTS.values()], keys, srs, profile.link.usable_rows
+    )
+    return dict(zip(link.PUBLIC_INPUTS, found, strict=True))
+
+
+def _check_link_inputs(proof: bytes, costly: _Costly) -> None:
+    """Step 7: the first 24 points of the proof, byte for byte."""
+    expected = {**costly.expected.result().link_inputs, **costly.public.result()}
+    if sorted(expected) != list(range(link.INPUTS)):
+        raise Undecided("not every link input was computed", code="tool-failure")
+    for position in range(link.INPUTS):
+        column = proof[POINT_BYTES * position : POINT_BYTES * (position + 1)]
+        if column != expected[position] or column == IDENTITY:
+            side = ("left", "right")[position % 2]
+            raise Rejected(
+                f"input {position} (slot {position // 2}, {side}) of the link proof is "
+                "not the committed vector it must be",
+                code="link-input",
+            )
