@@ -45,6 +45,7 @@ def _save(model: LlamaForCausalLM, folder: Path) -> None:
     """config.json and model.safetensors in bfloat16, nothing else."""
     model.to(torch.bfloat16).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    (folder / "model.safetensors").chmod(0o644)
 
 
 def _draw(folder: Path) -> None:
