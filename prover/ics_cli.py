@@ -17,7 +17,7 @@ _FULL = {
     "released": ("ICS, full, released", "as in HuRef's code: gate times up, elementwise"),
     "centred": (
         "ICS, full, centred",
-        "terms at norm 1, mean token removed: what the projected one estimates",
+        "terms at norm 1, mean token removed: the projected one's target",
     ),
 }
 

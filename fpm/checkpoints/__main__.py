@@ -43,7 +43,7 @@ def main() -> None:
 
 def _save(model: LlamaForCausalLM, folder: Path) -> None:
     """config.json and model.safetensors in bfloat16, nothing else."""
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     (folder / "model.safetensors").chmod(0o644)
 
@@ -62,12 +62,8 @@ def _draw(folder: Path) -> None:
             continue
         record: dict[str, Any] = json.loads(file.read_text("utf-8"))
         steps = [point["step"] for point in record["loss"]]
-        (line,) = axes.plot(
-            steps, [point["held_out"] for point in record["loss"]], label=f"{run.name}, held out"
-        )
-        axes.plot(
-            steps, [point["training"] for point in record["loss"]], ".", color=line.get_color(), alpha=0.5
-        )
+        (line,) = axes.plot(steps, [point["held_out"] for point in record["loss"]], label=f"{run.name}, held out")
+        axes.plot(steps, [point["training"] for point in record["loss"]], ".", color=line.get_color(), alpha=0.5)
     axes.set_xlabel("step")
     axes.set_ylabel("loss (nats a token)")
     axes.set_title("Shipped models: held-out loss (lines), training loss (dots)")

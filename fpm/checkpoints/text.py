@@ -48,9 +48,7 @@ def standard_library_text() -> tuple[list[str], list[str]]:
     pretraining: list[str] = []
     finetuning: list[str] = []
     files = [file.relative_to(root) for file in root.rglob("*.py")]
-    files = [
-        file for file in files if not set(file.parts) & set(LEFT_OUT_PACKAGES) and "config-" not in str(file)
-    ]
+    files = [file for file in files if not set(file.parts) & set(LEFT_OUT_PACKAGES) and "config-" not in str(file)]
     for file in sorted(files, key=lambda name: hashlib.sha256(name.as_posix().encode()).digest()):
         text = prose(root / file)
         if len(text) > 200:
