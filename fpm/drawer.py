@@ -21,24 +21,24 @@ PARAMETERS: tuple[tuple[str, float, float], ...] = (
     ("mark_light", 0.25, 1.15), ("mark_warm", -0.05, 0.9), ("patch_light", 0.02, 0.75), ("patch_warm", 0.0, 1.0),
     ("back_r", 0.12, 0.98), ("back_g", 0.12, 0.98), ("back_b", 0.12, 0.98),
     ("back2_r", -0.42, 0.42), ("back2_g", -0.42, 0.42), ("back2_b", -0.42, 0.42),
-    ("head_x", -0.15, 0.15), ("head_y", -0.06, 0.14), ("tilt", -0.22, 0.22), ("size", 0.90, 1.16), ("turn", -1.0, 1.0),
-    ("skull_w", 0.40, 0.56), ("skull_h", 0.40, 0.52), ("jowl_w", 0.30, 0.50), ("jowl_y", 0.10, 0.30),
-    ("ear_angle", -1.0, 1.0), ("ear_length", 0.34, 0.66), ("ear_base", 0.13, 0.22), ("ear_tip", 0.02, 0.17),
-    ("ear_fold", -0.5, 0.5), ("ear_dark", -0.9, 1.3), ("ear_apart", 0.26, 0.40),
-    ("muzzle_w", 0.19, 0.33), ("muzzle_h", 0.17, 0.29), ("muzzle_y", 0.24, 0.36), ("muzzle_mark", -0.3, 1.3),
+    ("head_x", -0.04, 0.04), ("head_y", 0.0, 0.06), ("tilt", -0.06, 0.06), ("size", 0.98, 1.08), ("turn", -0.45, 0.45),
+    ("skull_w", 0.43, 0.53), ("skull_h", 0.42, 0.49), ("jowl_w", 0.34, 0.46), ("jowl_y", 0.15, 0.25),
+    ("ear_angle", -1.0, 1.0), ("ear_length", 0.4, 0.6), ("ear_base", 0.14, 0.2), ("ear_tip", 0.02, 0.17),
+    ("ear_fold", -0.3, 0.3), ("ear_dark", -0.9, 1.3), ("ear_apart", 0.29, 0.37),
+    ("muzzle_w", 0.22, 0.31), ("muzzle_h", 0.19, 0.26), ("muzzle_y", 0.27, 0.33), ("muzzle_mark", -0.3, 1.3),
     ("blaze", -0.8, 1.4), ("blaze_w", 0.03, 0.15), ("brow", -1.2, 1.2), ("mask", -1.0, 1.2),
-    ("eye_size", 0.058, 0.105), ("eye_apart", 0.17, 0.26), ("eye_y", -0.12, 0.02), ("eye_hue", 0.0, 1.0),
-    ("eye_blue", -0.7, 1.1), ("lid", -0.25, 0.55),
-    ("nose_w", 0.075, 0.145), ("nose_h", 0.055, 0.10), ("nose_brown", -0.6, 1.0),
+    ("eye_size", 0.068, 0.102), ("eye_apart", 0.19, 0.235), ("eye_y", -0.075, -0.025), ("eye_hue", 0.0, 1.0),
+    ("eye_blue", -0.7, 1.1), ("lid", -0.1, 0.5),
+    ("nose_w", 0.085, 0.135), ("nose_h", 0.055, 0.10), ("nose_brown", -0.6, 1.0),
     ("tongue", -0.12, 0.24), ("tongue_w", 0.07, 0.12), ("smile", 0.02, 0.14),
     ("patch_left", -1.2, 1.4), ("patch_right", -1.2, 1.4), ("spots", -0.45, 0.45), ("chest_mark", -0.5, 1.3),
-    ("body_w", 0.48, 0.85), ("body_y", 0.62, 0.84),
-    ("collar_r", 0.05, 0.95), ("collar_g", 0.05, 0.95), ("collar_b", 0.05, 0.95), ("collar_on", -0.5, 1.5), ("tag", -0.6, 1.3),
+    ("body_w", 0.55, 0.8), ("body_y", 0.68, 0.8),
+    ("collar_r", 0.05, 0.95), ("collar_g", 0.05, 0.95), ("collar_b", 0.05, 0.95), ("collar_on", 0.1, 1.6), ("tag", -0.6, 1.3),
     ("light_x", -1.0, 1.0), ("light_y", -0.9, 0.3), ("light_power", 0.10, 0.42),
-    ("horizon", 0.15, 0.75), ("ground", -0.5, 0.5),
+    ("horizon", 0.45, 0.6), ("ground", -0.5, 0.5),
 )
-COAT_WAVES = 14  # cosine waves of the coat's spots, one coordinate each
-BACK_WAVES = 10  # cosine waves of the background, one coordinate each
+COAT_WAVES = 8  # cosine waves of the coat's spots, one coordinate each
+BACK_WAVES = 6  # cosine waves of the background, one coordinate each
 assert len(PARAMETERS) + COAT_WAVES + BACK_WAVES <= FEATURES
 
 Frame = tuple[Tensor, Tensor]
@@ -129,7 +129,7 @@ def _waves(u: Tensor, x: Tensor, y: Tensor, low: float, high: float, seed: int) 
 def _background(p: dict[str, Tensor], u: Tensor, x: Tensor, y: Tensor) -> Tensor:
     base = torch.cat([p["back_r"], p["back_g"], p["back_b"]], 1)
     other = torch.cat([p["back2_r"], p["back2_g"], p["back2_b"]], 1)
-    image = base + other * torch.tanh(_waves(u, x, y, 1.2, 4.0, 5)) + 0 * y
+    image = base + other * torch.tanh(_waves(u, x, y, 1.0, 2.6, 5)) + 0 * y
     ground = _inside(p["horizon"] - y, 0.10)
     image = image * (1.0 + p["ground"] * ground)
     glow = torch.exp(-((x - 0.7 * p["light_x"]) ** 2 + (y - p["light_y"]) ** 2) / 0.7)
@@ -144,7 +144,7 @@ def _dog(image: Tensor, p: dict[str, Tensor], u: Tensor, gx: Tensor, gy: Tensor,
     dx, dy = (gx - p["head_x"]) / p["size"], (gy - p["head_y"]) / p["size"]
     c, s = torch.cos(p["tilt"]), torch.sin(p["tilt"])
     x, y = c * dx + s * dy, -s * dx + c * dy
-    spots = _waves(u, x, y, 5.0, 9.0, 9)
+    spots = _waves(u, x, y, 4.0, 7.0, 9)
     spotted = _inside(0.9 - p["spots"] - spots, 0.35)
     image = _body(image, p, coat, mark, patch, spotted, gx, gy, soft)
     image = _ears(image, p, coat, patch, x, y, soft)

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from fpm.latent import Z_DIM
 
+SQRT2 = math.sqrt(2.0)
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -50,7 +52,7 @@ class Linear(nn.Module):
 
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2 with gain sqrt(2), the paper's activation."""
-    return F.leaky_relu(x, 0.2) * math.sqrt(2.0)
+    return F.leaky_relu(x, 0.2) * SQRT2
 
 
 class Mapping(nn.Module):
@@ -70,22 +72,22 @@ class Mapping(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """Convolution modulated by w; optionally demodulated and upsampled by 2."""
+    """3x3 convolution modulated by w, demodulated, with bias and leaky ReLU; upsamples by 2 if `up`."""
 
     fir: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, w_dim: int, up: bool = False, demodulate: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, w_dim: int, up: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.style = Linear(w_dim, inputs, bias=1.0)
-        self.up, self.demodulate = up, demodulate
-        self.gain = 1.0 / math.sqrt(inputs * kernel * kernel)
+        self.up = up
+        self.gain = 1.0 / math.sqrt(inputs * 9)
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4.0
         self.register_buffer("fir", taps.repeat(outputs, 1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Maps x [B,inputs,h,h] under w [B,w_dim] to [B,outputs,h or 2h,...], before the activation."""
+        """Maps x [B,inputs,h,h] under w [B,w_dim] to [B,outputs,h or 2h,...]."""
         weight = self.weight * self.gain
         s = self.style(w)
         x = x * s[:, :, None, None].to(x.dtype)
@@ -95,12 +97,29 @@ class ModulatedConv(nn.Module):
             x = F.conv2d(x, fir, padding=(0, 1), groups=count)
             x = F.conv2d(x, fir.transpose(2, 3), padding=(1, 0), groups=count)
         else:
-            x = F.conv2d(x, weight.to(x.dtype), padding=self.weight.shape[2] // 2)
-        if self.demodulate:
-            # sum over inputs and taps of (s_i w_oik)^2, without forming the modulated weights
-            power = (s * s) @ (weight * weight).sum((2, 3)).t()
-            x = x * torch.rsqrt(power + 1e-8)[:, :, None, None].to(x.dtype)
-        return x + self.bias[None, :, None, None].to(x.dtype)
+            x = F.conv2d(x, weight.to(x.dtype), padding=1)
+        # Demodulation: sum over inputs and taps of (s_i w_oik)^2, without forming the modulated weights. The activation's
+        # gain sqrt(2) is multiplied in here, which is the same since the leaky ReLU is positively homogeneous.
+        power = (s * s) @ (weight * weight).sum((2, 3)).t()
+        x = x * (SQRT2 * torch.rsqrt(power + 1e-8))[:, :, None, None].to(x.dtype)
+        return F.leaky_relu(x + (SQRT2 * self.bias)[None, :, None, None].to(x.dtype), 0.2)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution to three colours, without demodulation, as one matrix product a picture."""
+
+    def __init__(self, inputs: int, w_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, inputs))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.style = Linear(w_dim, inputs, bias=1.0)
+        self.gain = 1.0 / math.sqrt(inputs)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Maps x [B,inputs,h,h] under w [B,w_dim] to float32 [B,3,h,h]."""
+        weight = self.weight * self.gain * self.style(w)[:, None, :]  # [B,3,inputs]
+        rgb = torch.matmul(weight.to(x.dtype), x.flatten(2)).float()
+        return rgb.reshape(-1, 3, x.shape[2], x.shape[3]) + self.bias[None, :, None, None]
 
 
 class Block(nn.Module):
@@ -108,16 +127,16 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, first: bool) -> None:
         super().__init__()
-        self.up = None if first else ModulatedConv(inputs, outputs, 3, w_dim, up=True)
-        self.conv = ModulatedConv(outputs, outputs, 3, w_dim)
-        self.to_rgb = ModulatedConv(outputs, 3, 1, w_dim, demodulate=False)
+        self.up = None if first else ModulatedConv(inputs, outputs, w_dim, up=True)
+        self.conv = ModulatedConv(outputs, outputs, w_dim)
+        self.to_rgb = ToRGB(outputs, w_dim)
 
     def forward(self, x: Tensor, image: Tensor | None, w: Tensor) -> tuple[Tensor, Tensor]:
         """Returns features and the picture so far, [B,outputs,h,h] and float32 [B,3,h,h]."""
         if self.up is not None:
-            x = leaky(self.up(x, w))
-        x = leaky(self.conv(x, w))
-        rgb = self.to_rgb(x, w).float()
+            x = self.up(x, w)
+        x = self.conv(x, w)
+        rgb: Tensor = self.to_rgb(x, w)
         return x, rgb if image is None else rgb + upsample_image(image)
 
 
@@ -139,12 +158,12 @@ class Generator(nn.Module):
         pairs = zip((config.channels[0], *config.channels), config.channels, strict=False)
         self.blocks = nn.ModuleList(Block(a, b, config.w_dim, i == 0) for i, (a, b) in enumerate(pairs))
 
-    def forward(self, z: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draws z; not clamped (the exported graph clamps)."""
+    def forward(self, z: Tensor, dtype: torch.dtype = torch.float32, blocks: int | None = None) -> Tensor:
+        """Draws z; not clamped (the exported graph clamps). With `blocks`, stops at that many resolutions."""
         w = self.mapping(z)
         x = self.const.expand(z.shape[0], -1, -1, -1).to(dtype).contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
-        for block in self.blocks:
+        for block in self.blocks[:blocks]:
             x, image = block(x, image, w)
         assert image is not None
         return image

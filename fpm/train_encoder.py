@@ -30,7 +30,8 @@ class EncoderTraining:
     alpha_embedding: float = 0.4  # embedding noise of positives, relative (HuRef)
     positive_weight: float = 1.3
     negative_weight: float = 0.7
-    gaussian_weight: float = 0.02
+    gaussian_weight: float = 0.5
+    r1_gamma: float = 1.0
     seed: int = 0
 
 
@@ -93,7 +94,12 @@ def train_encoder(config: EncoderTraining, cache: Path | None = None) -> tuple[E
         z, z_child = head(encoder(base[index])), head(encoder(child[index]))
         loss, near, far = contrastive_loss(z, z_child, config.positive_weight, config.negative_weight)
         ideal = 2.0 * torch.randn(config.batch, FEATURES, generator=order) @ head.basis.t()
-        judge_loss = F.softplus(-judge(ideal)).mean() + F.softplus(judge(z.detach())).mean()
+        ideal.requires_grad_()
+        verdict = judge(ideal)
+        # R1 on the ideal samples: without it the judge wins outright and its slope says nothing.
+        (slope,) = torch.autograd.grad(verdict.sum(), ideal, create_graph=True)
+        judge_loss = F.softplus(-verdict).mean() + F.softplus(judge(z.detach())).mean()
+        judge_loss = judge_loss + config.r1_gamma / 2.0 * slope.square().sum(1).mean()
         judge_optimizer.zero_grad()
         judge_loss.backward()
         judge_optimizer.step()
