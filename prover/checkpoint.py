@@ -62,8 +62,8 @@ class Checkpoint:
     tensors: Mapping[str, TensorEntry]
     tokenizer_json: bytes
 
-    def read(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        """The tensor `name` as float32, which must have exactly `shape` and only finite values.
+    def read(self, name: str, shape: tuple[int, ...], rows: tuple[int, ...] | None = None) -> npt.NDArray[np.float32]:
+        """The tensor `name`, or some of its rows, as float32. It must have exactly `shape` and finite values.
 
         Raises:
             CheckpointError: missing, of another shape, of a type other than F32/F16/BF16, or with NaN or inf.
@@ -81,7 +81,7 @@ class Checkpoint:
                 f"tensor {_short(name)} has shape {list(entry.shape)}, config.json asks for {list(shape)}",
                 "config.json and the weights do not belong together",
             )
-        values = read_tensor(entry)
+        values = read_tensor(entry, rows)
         if not bool(np.isfinite(values).all()):
             raise _fault(entry.file, f"tensor {_short(name)} contains NaN or infinite values")
         return values
@@ -195,6 +195,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_bytes(file: Path, max_bytes: int, hint: str = "") -> bytes:
+    _refuse_pipes(file)
     try:
         with file.open("rb") as stream:
             data = stream.read(max_bytes + 1)
@@ -205,6 +206,11 @@ def _read_bytes(file: Path, max_bytes: int, hint: str = "") -> bytes:
     if len(data) > max_bytes:
         raise _fault(file, f"larger than the limit of {max_bytes} bytes")
     return data
+
+
+def _refuse_pipes(file: Path) -> None:
+    if file.exists() and not file.is_file():
+        raise _fault(file, "not a file", "a pipe or folder lies where a file is expected")
 
 
 def _tensor_table(directory: Path) -> dict[str, TensorEntry]:
@@ -254,6 +260,7 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
     Raises:
         CheckpointError: missing, truncated, or with an inconsistent header.
     """
+    _refuse_pipes(file)
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
@@ -294,8 +301,8 @@ def _is_sizes(value: object) -> TypeGuard[list[int]]:
     )
 
 
-def read_tensor(entry: TensorEntry) -> npt.NDArray[np.float32]:
-    """The values of one tensor as float32. F32 stays memory-mapped; F16 and BF16 are converted.
+def read_tensor(entry: TensorEntry, rows: tuple[int, ...] | None = None) -> npt.NDArray[np.float32]:
+    """The values of one tensor, or of some of its rows, as float32. Nothing else is read from the disk.
 
     Raises:
         CheckpointError: unsupported type, or a byte count that does not fit the shape.
@@ -315,7 +322,8 @@ def read_tensor(entry: TensorEntry) -> npt.NDArray[np.float32]:
     if count == 0:
         return np.zeros(entry.shape, dtype=np.float32)
     stored = np.memmap(entry.file, _STORED_TYPE[entry.dtype], "r", offset=entry.begin, shape=entry.shape)
+    values = np.asarray(stored) if rows is None else np.asarray(stored[list(rows)])
     if entry.dtype == "BF16":
         # A bfloat16 is the upper half of a float32.
-        return (np.asarray(stored).astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return np.asarray(stored).astype(np.float32, copy=False)
+        return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return values.astype(np.float32, copy=False)

@@ -316,8 +316,8 @@ def read_embedding(checkpoint: Checkpoint, ids: tuple[int, ...]) -> FoldedMatrix
         CheckpointError: missing or damaged tensor.
     """
     shape = checkpoint.shape
-    table = checkpoint.read(checkpoint.family.embedding, (shape.vocab_size, shape.hidden_size))
-    return FoldedMatrix("embedding", table[list(ids)], None, checkpoint.family.centred)
+    rows = checkpoint.read(checkpoint.family.embedding, (shape.vocab_size, shape.hidden_size), ids)
+    return FoldedMatrix("embedding", rows, None, checkpoint.family.centred)
 
 
 def read_matrices(checkpoint: Checkpoint, ids: tuple[int, ...]) -> Iterator[FoldedMatrix]:

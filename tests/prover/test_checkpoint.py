@@ -1,6 +1,7 @@
 """Reading checkpoints: what is read is what was stored, and every bad input names its file and field."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -81,9 +82,10 @@ def test_shards_and_a_single_file_give_the_same_fingerprint(pristine: Path, tmp_
 def test_only_needed_tensors_are_read(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    def spy(entry: module.TensorEntry) -> np.ndarray:
+    def spy(entry: module.TensorEntry, rows: tuple[int, ...] | None = None) -> np.ndarray:
         seen.append(entry.name)
-        return read_tensor(entry)
+        assert rows is None or "embed" in entry.name
+        return read_tensor(entry, rows)
 
     monkeypatch.setattr(module, "read_tensor", spy)
     load(pristine)
@@ -144,8 +146,18 @@ def _raw_header(header: object) -> Callable[[Path], None]:
     return edit
 
 
+def _pipe(name: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return edit
+
+
 BAD = {
     "no config": (_delete("config.json"), "config.json", "missing"),
+    "config is a pipe": (_pipe("config.json"), "config.json", "not a file"),
+    "weights are a pipe": (_pipe("model.safetensors"), "model.safetensors", "not a file"),
     "config is not JSON": (lambda f: (f / "config.json").write_text("{"), "config.json", "not valid JSON"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json", "not a JSON object"),
     "config with a key twice": (lambda f: (f / "config.json").write_text('{"a":1,"a":2}'), "config.json", "twice"),
@@ -221,6 +233,13 @@ def test_bad_input_names_file_and_field(folder: Path, case: str) -> None:
         load(folder)
     assert file in caught.value.message
     assert field in caught.value.message
+
+
+def test_rows_of_a_tensor(pristine: Path) -> None:
+    name, shape = "model.embed_tokens.weight", (600, 64)
+    opened = open_checkpoint(pristine)
+    rows = (5, 599, 0, 5)
+    assert np.array_equal(opened.read(name, shape, rows), opened.read(name, shape)[list(rows)])
 
 
 def test_missing_folder(tmp_path: Path) -> None:
