@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 
-from verifier import __version__
+from verifier import __version__, profile
 from verifier.errors import VerifierError
 from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S
-from verifier.profile import load_profile, trusted
 from verifier.report import EXIT_UNDECIDED, Check, check_text, closing_text
 from verifier.verify import Options, verify_bundle
 
@@ -20,11 +19,11 @@ def _list_profiles(context: click.Context, _parameter: click.Parameter, wanted: 
     if not wanted or context.resilient_parsing:
         return
     try:
-        for name in sorted(trusted()):
-            profile = load_profile(name)
-            trust = "development SRS" if profile.development_srs else "ceremony SRS"
+        for name in sorted(profile.trusted()):
+            found = profile.load_profile(name)
+            trust = "development SRS" if found.development_srs else "ceremony SRS"
             click.echo(
-                f"{name}  {profile.size_class.name}, k={profile.size_class.k}, {trust}, SHA-256 {profile.sha256.hex()}"
+                f"{name}  {found.size_class.name}, k={found.size_class.k}, {trust}, SHA-256 {found.sha256.hex()}"
             )
     except VerifierError as error:
         click.echo(f"{error.message}\nHint: {error.hint}", err=True)

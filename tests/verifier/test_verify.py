@@ -1,0 +1,374 @@
+"""The whole procedure on the committed toy bundle, and one spoilt copy for each way to be rejected."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import verifier.link
+from verifier.cli import main
+from verifier.report import DEVELOPMENT_WARNING, Status
+
+P = 21888242871839275222246405745257275088548364400416034343698204186575808495617
+Q = 21888242871839275222246405745257275088696311157297823662689037894645226208583
+
+
+def test_the_good_bundle_is_accepted(bundle, verify):
+    report = verify(bundle)
+    assert report.verdict == "accepted", report.verdict_line()
+    assert [check.step for check in report.checks] == list(range(1, 11))
+    assert all(check.status is Status.PASSED for check in report.checks)
+    assert DEVELOPMENT_WARNING in report.verdict_line()
+
+
+def test_a_zip_of_it_is_accepted(bundle, verify, tmp_path):
+    path = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in bundle.iterdir():
+            archive.write(file, file.name)
+    assert verify(path).verdict == "accepted"
+
+
+def test_a_development_srs_is_undecided_without_the_flag(bundle, verify):
+    report = verify(bundle, allow_development_srs=False)
+    assert (report.verdict, report.failure.step, report.exit_code) == ("undecided", 10, 3)
+    assert report.failure.code == "untrusted-srs"
+    assert DEVELOPMENT_WARNING in report.verdict_line()
+
+
+def rejected(report, step: int, words: str = "") -> None:
+    assert (report.verdict, report.failure.step) == ("rejected", step), report.verdict_line()
+    assert words in report.failure.message
+    assert report.exit_code == 4
+    assert [check.status for check in report.checks[: step - 1]] == [Status.PASSED] * (step - 1)
+    assert all(check.status is Status.NOT_CHECKED for check in report.checks[step:])
+
+
+# ---------------------------------------- step 1, format
+
+
+@pytest.mark.parametrize("name", ["link", "encoder"])
+def test_step_1_proof_length(bundle, verify, edit, name):
+    def longer(value):
+        value["proof"] = base64.b64encode(base64.b64decode(value["proof"]) + b"\0").decode()
+
+    edit(bundle / f"{name}.json", longer)
+    rejected(verify(bundle), 1, f"{name}.json.proof")
+
+
+def test_step_1_statement_must_be_canonical(bundle, verify):
+    path = bundle / "statement.json"
+    path.write_bytes(json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode())
+    rejected(verify(bundle), 1, "canonical")
+
+
+def test_step_1_trailing_bytes_after_points(bundle, verify):
+    path = bundle / "commitments.bin"
+    path.write_bytes(path.read_bytes() + b"\0")
+    rejected(verify(bundle), 1, "commitments.bin")
+
+
+@pytest.mark.parametrize("key", ["hex_proof", "pretty_public_inputs", "version"])
+def test_step_1_keys_that_ezkl_would_ignore(bundle, verify, edit, key):
+    edit(bundle / "link.json", lambda value: value.update({key: "anything"}))
+    rejected(verify(bundle), 1, "unknown key")
+
+
+def test_step_1_instance_not_below_the_modulus(bundle, verify, edit):
+    edit(bundle / "link.json", lambda value: value.update(instances=[P.to_bytes(32, "big").hex()]))
+    rejected(verify(bundle), 1, "not a canonical field element")
+
+
+@pytest.mark.parametrize("file", ["statement", "link", "encoder"])
+def test_an_unknown_version_means_upgrade(bundle, verify, edit, file):
+    edit(bundle / f"{file}.json", lambda v: v.update(type=v["type"].replace("version=1", "version=2")))
+    report = verify(bundle)
+    assert (report.verdict, report.failure.code, report.exit_code) == ("undecided", "unknown-version", 3)
+    assert "upgrade" in report.failure.hint
+
+
+def test_an_unknown_profile_is_undecided(bundle, verify, edit):
+    edit(bundle / "statement.json", lambda v: v["profile"].update(name="tiny\x1b[31m"))
+    report = verify(bundle)
+    assert (report.verdict, report.failure.code) == ("undecided", "unknown-profile")
+    assert "\x1b" not in report.verdict_line()
+
+
+# ---------------------------------------- step 2, statement
+
+SHOPPING = {
+    "profile.sha256": lambda v: v["profile"].update(sha256="0" * 64),
+    "size_class": lambda v: v["size_class"].update(k=10),
+    "srs": lambda v: v["srs"].update(sha256="0" * 64),
+    "circuits.link": lambda v: v["circuits"]["link"].update(vk="0" * 64),
+    "circuits.encoder": lambda v: v["circuits"]["encoder"].update(settings="0" * 64),
+    "fpm.encoder": lambda v: v["fpm"].update(encoder="0" * 64),
+    "fpm.head": lambda v: v["fpm"].update(head="0" * 64),
+    "fpm.generator": lambda v: v["fpm"].update(generator="0" * 64),
+    "projection": lambda v: v["projection"].update(seed="0" * 64),
+    "quantization": lambda v: v.update(quantization="rms8"),
+    "tokens.rule": lambda v: v["tokens"].update(rule="mine"),
+    "tokens.K": lambda v: v["tokens"].update(K=v["tokens"]["K"] - 8),
+    "tokens.candidates": lambda v: v["tokens"].update(candidates=10_000, K=4096),
+    "model.family": lambda v: v["model"].update(family="other"),
+    "model.layers": lambda v: v["model"].update(layers=[0, 1]),
+    "model.kv_heads": lambda v: v["model"].update(kv_heads=3),
+    "matrices[0]": lambda v: v["matrices"][0].update(rows=1),
+    "matrices[3]": lambda v: v["matrices"][3].update(name="layers.1.o"),
+    "c[0]": lambda v: v["c"].__setitem__(0, "1"),
+    "c[1]": lambda v: v["c"].__setitem__(1, str(-int(v["c"][1]))),
+    "c[2]": lambda v: v["c"].__setitem__(2, str(P - int(v["c"][2]))),
+    "c[3]": lambda v: v["c"].__setitem__(3, "0"),
+    "c[4]": lambda v: v["c"].__setitem__(4, str(1 << 32)),
+}
+
+
+@pytest.mark.parametrize("field", SHOPPING)
+def test_step_2_nobody_shops(bundle, verify, edit, field):
+    edit(bundle / "statement.json", SHOPPING[field])
+    rejected(verify(bundle), 2, f"statement.json.{field}")
+
+
+def test_step_2_vectors_must_fit_the_size_class(bundle, verify, edit):
+    def widen(value):
+        value["model"].update(intermediate_size=433)  # M = 512 - 64 - 16 = 432
+        for matrix in value["matrices"]:
+            if matrix["name"].endswith(("up", "down")):
+                matrix["rows"] = 433
+
+    edit(bundle / "statement.json", widen)
+    rejected(verify(bundle), 2, "size_class")
+
+
+# ---------------------------------------- step 3, points
+
+
+def put_point(bundle: Path, index: int, point: bytes) -> None:
+    path = bundle / "commitments.bin"
+    data = bytearray(path.read_bytes())
+    data[64 * index : 64 * index + 64] = point
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        (bytes(64), "identity"),
+        ((1).to_bytes(32, "big") + (3).to_bytes(32, "big"), "not on the curve"),
+        ((1 + Q).to_bytes(32, "big") + (2).to_bytes(32, "big"), "not canonical"),
+        ((1).to_bytes(32, "big") + (2 + Q).to_bytes(32, "big"), "not canonical"),
+    ],
+)
+@pytest.mark.parametrize("index", [0, -1])
+def test_step_3_points(bundle, verify, point, words, index):
+    count = len((bundle / "commitments.bin").read_bytes()) // 64
+    put_point(bundle, index % count, point)
+    rejected(verify(bundle), 3, words)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-64], lambda data: data + data[:64]])
+def test_step_3_the_count_is_exact(bundle, verify, change):
+    path = bundle / "commitments.bin"
+    path.write_bytes(change(path.read_bytes()))
+    rejected(verify(bundle), 3, "points instead of")
+
+
+# ---------------------------------------- steps 4 to 9
+
+GENERATOR = (1).to_bytes(32, "big") + (2).to_bytes(32, "big")
+
+
+def points_before_s(bundle: Path) -> int:
+    return len((bundle / "commitments.bin").read_bytes()) // 64 - 13
+
+
+def test_step_4_another_s_prime(bundle, verify):
+    put_point(bundle, points_before_s(bundle), GENERATOR)
+    rejected(verify(bundle), 4)
+
+
+def change_proof(path: Path, position: int) -> None:
+    value = json.loads(path.read_bytes())
+    proof = bytearray(base64.b64decode(value["proof"]))
+    proof[position] ^= 1
+    value["proof"] = base64.b64encode(bytes(proof)).decode()
+    path.write_bytes(json.dumps(value).encode())
+
+
+def test_step_4_another_input_column(bundle, verify):
+    change_proof(bundle / "encoder.json", 40)
+    rejected(verify(bundle), 4)
+
+
+@pytest.mark.parametrize("position", [-1, 3000])
+def test_step_5_a_spoilt_encoder_proof(bundle, verify, position):
+    change_proof(bundle / "encoder.json", position)
+    rejected(verify(bundle), 5, "does not verify")
+
+
+def test_step_5_other_features(bundle, verify, edit):
+    edit(bundle / "encoder.json", lambda v: v["instances"].__setitem__(8, "0" * 64))
+    rejected(verify(bundle), 5, "does not verify")
+
+
+@pytest.mark.parametrize("change", [lambda v: v["instances"].append("0" * 64), lambda v: v["instances"].pop()])
+def test_step_5_the_number_of_instances_is_exact(bundle, verify, edit, change):
+    edit(bundle / "encoder.json", change)
+    rejected(verify(bundle), 5, "instances instead of")
+
+
+@pytest.mark.parametrize("where", ["a row", "y_0", "y'_5"])
+def test_step_7_another_committed_point(bundle, verify, where):
+    s = points_before_s(bundle)
+    put_point(bundle, {"a row": 5, "y_0": s + 1, "y'_5": s + 12}[where], GENERATOR)
+    rejected(verify(bundle), 7)
+
+
+def test_step_7_two_rows_swapped(bundle, verify):
+    data = (bundle / "commitments.bin").read_bytes()
+    put_point(bundle, 0, data[64:128])
+    put_point(bundle, 1, data[:64])
+    rejected(verify(bundle), 7)
+
+
+@pytest.mark.parametrize("position", [0, 64 * 23 + 63])
+def test_step_7_another_input_column(bundle, verify, position):
+    change_proof(bundle / "link.json", position)
+    rejected(verify(bundle), 7)
+
+
+STATEMENT_CHANGES = {
+    "metadata": lambda v: v["metadata"].update(name="somebody else's"),
+    "tokenizer": lambda v: v["tokens"].update(tokenizer="0" * 64),
+    "c_t off by 5%": lambda v: v["c"].__setitem__(0, str(int(v["c"][0]) * 105 // 100)),
+}
+
+
+@pytest.mark.parametrize("what", STATEMENT_CHANGES)
+def test_step_7_the_statement_is_bound(bundle, verify, edit, what):
+    edit(bundle / "statement.json", STATEMENT_CHANGES[what])
+    rejected(verify(bundle), 7)
+
+
+@pytest.mark.parametrize("position", range(verifier.link.INPUTS))
+def test_step_7_every_column_is_compared(position, toy):
+    import concurrent.futures
+
+    from verifier.errors import Rejected
+    from verifier.verify import ExpectedPoints, _check_link_inputs, _Costly
+
+    columns = [bytes([i + 1]) * 64 for i in range(24)]
+    public: concurrent.futures.Future = concurrent.futures.Future()
+    public.set_result({i: columns[i] for i in verifier.link.PUBLIC_INPUTS})
+    expected: concurrent.futures.Future = concurrent.futures.Future()
+    secret = {i: c for i, c in enumerate(columns) if i not in verifier.link.PUBLIC_INPUTS}
+    expected.set_result(ExpectedPoints(b"", secret))
+    costly = _Costly(expected, public, *[concurrent.futures.Future() for _ in range(3)])
+    _check_link_inputs(b"".join(columns), costly)
+    columns[position] = bytes(64)
+    with pytest.raises(Rejected, match=f"input {position} "):
+        _check_link_inputs(b"".join(columns), costly)
+
+
+def test_step_8_the_output_must_be_zero(bundle, verify, edit):
+    edit(bundle / "link.json", lambda v: v.update(instances=["0" * 63 + "1"]))
+    rejected(verify(bundle), 8)
+
+
+def test_step_8_extra_instances(bundle, verify, edit):
+    edit(bundle / "link.json", lambda v: v["instances"].append("0" * 64))
+    rejected(verify(bundle), 8)
+
+
+def test_step_8_a_spoilt_proof(bundle, verify):
+    change_proof(bundle / "link.json", -1)
+    rejected(verify(bundle), 8, "does not verify")
+
+
+def test_step_9_one_pixel(bundle, verify):
+    path = bundle / "fingerprint.png"
+    with Image.open(path) as image:
+        red, green, blue = image.getpixel((3, 4))
+        image.putpixel((3, 4), (red, green - 3 if green > 2 else green + 3, blue))
+        image.save(path)
+    rejected(verify(bundle), 9, "column 3, row 4")
+
+
+def test_step_9_within_the_tolerance(bundle, verify):
+    path = bundle / "fingerprint.png"
+    with Image.open(path) as image:
+        red, green, blue = image.getpixel((3, 4))
+        image.putpixel((3, 4), (red, green - 2 if green > 1 else green + 2, blue))
+        image.save(path)
+    assert verify(bundle).verdict == "accepted"
+
+
+def test_step_9_another_size(bundle, verify):
+    Image.new("RGB", (9, 8)).save(bundle / "fingerprint.png")
+    rejected(verify(bundle), 9, "8 x 8")
+
+
+# ---------------------------------------- the profile, and the command
+
+
+@pytest.mark.parametrize("file", ["profile.json", "link/vk.key", "srs/k9.srs", "srs/k1.srs", "fpm/generator.onnx"])
+def test_a_damaged_installation_is_undecided(bundle, toy, verify, monkeypatch, tmp_path, file):
+    import shutil
+
+    copy = tmp_path / "profiles" / toy.name
+    shutil.copytree(toy, copy)
+    data = bytearray((copy / file).read_bytes())
+    data[-1] ^= 1
+    (copy / file).write_bytes(bytes(data))
+    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: copy.parent)
+    report = verify(bundle)
+    assert (report.verdict, report.failure.code) == ("undecided", "bad-installation")
+    assert file in report.failure.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "last"),
+    [
+        (["--allow-dev-srs"], 0, "ACCEPTED: "),
+        ([], 3, "UNDECIDED at step 10 (srs): "),
+        (["--weights", "x"], 2, ""),
+        (["--opening", "x"], 2, ""),
+        (["--time-limit", "0"], 2, ""),
+        (["--nonsense"], 2, ""),
+        (["--allow-dev-srs", "--time-limit", "0.000001"], 3, "UNDECIDED at step "),
+    ],
+)
+def test_command(bundle, arguments, exit_code, last):
+    result = CliRunner().invoke(main, [str(bundle), *arguments])
+    assert result.exit_code == exit_code, result.output
+    if last:
+        lines = result.output.strip().splitlines()
+        assert lines[-1].startswith(last)
+        assert sum(line.startswith(("ACCEPTED", "REJECTED", "UNDECIDED")) for line in lines) == 1
+
+
+def test_command_rejects(bundle):
+    change_proof(bundle / "link.json", -1)
+    result = CliRunner().invoke(main, [str(bundle)])
+    assert result.exit_code == 4
+    assert result.output.strip().splitlines()[-1].startswith("REJECTED at step 8 (link proof): ")
+
+
+def test_command_json(bundle):
+    result = CliRunner().invoke(main, [str(bundle), "--allow-dev-srs", "--json"])
+    report = json.loads(result.stdout)
+    assert (report["verdict"], report["exit_code"], result.exit_code) == ("accepted", 0, 0)
+    assert [check["step"] for check in report["checks"]] == list(range(1, 11))
+    assert report["metadata_unverified"]["name"] == "toy"
+
+
+def test_command_lists_profiles(toy):
+    result = CliRunner().invoke(main, ["--list-profiles"])
+    assert result.exit_code == 0
+    assert result.output.startswith("toy-dev  toy, k=9, development SRS")
