@@ -70,7 +70,8 @@ def list_circuits(as_json: bool) -> None:
     for row in rows:
         state = "key built" if row["proving_key_built"] else "key not built"
         click.echo(
-            f"{row['profile']:<10} {row['size_class']:<6} k={row['k']} {row['circuit']:<8} vk {row['vk'][:16]} {row['srs']} SRS, {state}"
+            f"{row['profile']:<10} {row['size_class']:<6} k={row['k']} {row['circuit']:<8} "
+            f"vk {str(row['vk'])[:16]} {row['srs']} SRS, {state}"
         )
     unpublished = [name for name in SIZE_CLASSES if name not in {row["size_class"] for row in rows}]
     click.echo(f"size classes without a published profile: {', '.join(unpublished)}")

@@ -44,6 +44,7 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
             raise CircuitError(f"{srs_path} is missing", step="publish", hint="huref srs fetch")
         srs.generate_development(srs_path, size.k)
     records: dict[str, Any] = {}
+    before = _published(folder)
     for circuit in CIRCUITS:
         files = CircuitFiles(
             circuit,
@@ -53,7 +54,7 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
             0,
             0,
         )
-        records[circuit] = _publish_circuit(files, onnx_files[circuit], size, srs_path)
+        records[circuit] = _publish_circuit(files, onnx_files[circuit], size, srs_path, before)
     link = folder / "link"
     tail = 2**size.k - records["link"]["usable_rows"]
     small = srs.truncate(read_curve_file(srs_path), link / "vk.key", link / "settings.json", tail)
@@ -91,7 +92,14 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
     return document
 
 
-def _publish_circuit(files: CircuitFiles, graph: onnx.ModelProto, size: SizeClass, srs_path: Path) -> dict[str, Any]:
+def _published(folder: Path) -> dict[str, Any]:
+    path = folder / "profile.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _publish_circuit(
+    files: CircuitFiles, graph: onnx.ModelProto, size: SizeClass, srs_path: Path, before: dict[str, Any]
+) -> dict[str, Any]:
     folder = files.onnx.parent
     data = graph.SerializeToString(deterministic=True)
     same = files.onnx.exists() and files.onnx.read_bytes() == data
@@ -103,6 +111,14 @@ def _publish_circuit(files: CircuitFiles, graph: onnx.ModelProto, size: SizeClas
             ezkl_worker.call("settings", time_limit_s=SETTINGS_TIME_LIMIT_S, onnx=files.onnx, out=out, run_args=wanted)
             write_atomically(files.settings, out.read_bytes())
     keys.check_settings(files.settings)
+    record: dict[str, Any] = before.get("circuits", {}).get(files.name, {})
+    if (
+        record
+        and files.vk.exists()
+        and before["srs"]["sha256"] == sha256_file(srs_path)
+        and files.digests().items() <= record.items()
+    ):
+        return record  # nothing that the key depends on has changed
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
         vk = keys.build(files, srs_path, scratch)
