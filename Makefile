@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: help demo test lint bench install install-all profile clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(BIN)/huref: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -e '.[prover]'
+	@touch $(BIN)/huref
+
+# torch first, by exact version: a plain `torch` pulls gigabytes of CUDA packages
+$(VENV)/.all: pyproject.toml $(BIN)/huref
+	$(BIN)/python -m pip install -q 'torch==2.13.0' || $(BIN)/python -m pip install -q torch
+	$(BIN)/python -m pip install -q -e '.[prover,fpm,dev]'
+	@touch $@
+
+install: $(BIN)/huref  ## a virtual environment with verifier and prover
+
+install-all: $(VENV)/.all  ## the same, with training and development tools
+
+demo: $(BIN)/huref  ## prove and verify the shipped model, print where the picture is
+	rm -rf $(DEMO)
+	$(BIN)/huref circuits build
+	$(BIN)/huref prove artifacts/models/base -o $(DEMO)/base --secret $(DEMO)/private/base.secret.json \
+	  --model-name base --model-version 1 --model-maker "huref-zk demo"
+	$(BIN)/huref-verify $(DEMO)/base --allow-dev-srs
+	$(BIN)/huref ics artifacts/models/base artifacts/models/offspring
+	@echo "the fingerprint's picture: $(CURDIR)/$(DEMO)/base/fingerprint.png"
+
+lint: $(VENV)/.all  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.all lint  ## everything CI runs
+	$(BIN)/huref circuits build
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.all  ## time, memory and sizes of proving and verifying the shipped model
+	$(BIN)/huref circuits build
+	$(BIN)/python -m tests.benchmarks.shipped_model
+
+profile: $(VENV)/.all  ## maintainers: publish the profile again from fpm's files, and remake the example bundles
+	$(BIN)/python -m circuits.publish
+	$(BIN)/python -m tests.make_examples
+
+clean:  ## remove the virtual environment and the demo
+	rm -rf $(VENV) $(DEMO)

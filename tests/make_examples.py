@@ -1,0 +1,45 @@
+"""Remake the example bundles and the README's picture: `make profile`, after the profile was published again.
+
+The examples' seeds are thrown away: nobody needs to open them, since the checkpoints lie beside them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLES = ROOT / "artifacts" / "bundles"
+PICTURE = ROOT / "docs" / "fingerprints.png"
+MODELS = ("base", "offspring", "independent")
+EXAMPLE = "base"  # the one bundle that ships whole
+
+
+def main() -> None:
+    """Prove the three shipped models, keep one bundle, and draw their pictures side by side."""
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = []
+        for name in MODELS:
+            target = BUNDLES / name if name == EXAMPLE else Path(scratch, "out", name)
+            secret = Path(scratch, "private", f"{name}.json")
+            command = [sys.executable, "-m", "prover.cli", "prove", f"artifacts/models/{name}", "-o", str(target)]
+            options = ["--force", "--secret", str(secret), "--model-name", name, "--model-maker", "huref-zk"]
+            subprocess.run([*command, *options], cwd=ROOT, check=True)
+            pictures.append(
+                Image.open(target / "fingerprint.png").convert("RGB").resize((256, 256), Image.Resampling.LANCZOS)
+            )
+    sheet = Image.new("RGB", (3 * 256 + 4 * 16, 256 + 56), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (name, picture) in enumerate(zip(MODELS, pictures, strict=True)):
+        left = 16 + i * (256 + 16)
+        sheet.paste(picture, (left, 16))
+        draw.text((left + 128, 292), name, fill="black", anchor="mm", font_size=18)
+    sheet.save(PICTURE, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
