@@ -94,7 +94,7 @@ def read_head(data: bytes, count: int) -> tuple[Float64Array, Float64Array]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             weight, bias = arrays["weight"].astype(np.float64), arrays["bias"].astype(np.float64)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise BadInstallation("head.npz: not arrays weight and bias") from None
     if weight.ndim != 2 or weight.shape[1] != count or bias.shape != (weight.shape[0],):
         raise BadInstallation(f"head.npz: shapes {weight.shape}, {bias.shape} do not fit {count} features")

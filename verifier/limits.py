@@ -34,7 +34,7 @@ MAX_PROFILE_FILE_BYTES = 512 * MIB
 MAX_K = 20
 
 # Child processes that run ezkl.
-CHILD_ADDRESS_SPACE = 8 << 30  # bytes of address space (Rust's threads reserve far more than they use)
+CHILD_ADDRESS_SPACE = 4 << 30  # bytes of address space (Rust's threads reserve far more than they use)
 CHILD_FILE_BYTES = 64 * MIB  # the largest file a child may write; it writes none
 CHILD_THREADS = 8
 DEFAULT_TIME_LIMIT_S = 300.0  # a verification takes 2

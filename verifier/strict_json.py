@@ -17,6 +17,8 @@ from verifier.limits import MAX_DECIMAL_DIGITS, MAX_JSON_DEPTH, MAX_JSON_DIGITS,
 
 T = TypeVar("T")
 
+_BRACKET_OR_QUOTE = re.compile(rb'["\[\]{}]')
+_REST_OF_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
 _MEDIA_TYPE = re.compile(r"application/vnd\.huref-zk\.([a-z]+)\+json;version=([1-9][0-9]{0,5})")
@@ -31,6 +33,7 @@ def parse(data: bytes, name: str, max_bytes: int) -> object:
     """
     if len(data) > max_bytes:
         raise Unreadable(f"{name}: {len(data)} bytes, the limit is {max_bytes}", code="too-large")
+    _check_depth(data, name)
 
     def refuse_float(_text: str) -> NoReturn:
         raise Rejected(f"{name}: a number that is not an integer", code="json-float")
@@ -49,7 +52,7 @@ def parse(data: bytes, name: str, max_bytes: int) -> object:
         return result
 
     try:
-        value: object = json.loads(
+        return json.loads(
             data.decode("utf-8"),
             parse_float=refuse_float,
             parse_int=read_int,
@@ -58,22 +61,24 @@ def parse(data: bytes, name: str, max_bytes: int) -> object:
         )
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{name}: not JSON ({str(error)[:100]})", code="not-json") from None
-    _check_depth(value, name)
-    return value
 
 
-def _check_depth(value: object, name: str) -> None:
-    level = [value]
-    for _ in range(MAX_JSON_DEPTH + 1):
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return
-    raise Unreadable(f"{name}: nested deeper than {MAX_JSON_DEPTH}", code="too-deep")
+def _check_depth(data: bytes, name: str) -> None:
+    """Refuse deep nesting before the library sees it, whose parser recurses. Linear in the length of `data`."""
+    depth, position = 0, 0
+    while (match := _BRACKET_OR_QUOTE.search(data, position)) is not None:
+        position = match.end()
+        if match[0] == b'"':
+            rest = _REST_OF_STRING.match(data, position)
+            if rest is None:  # a string without an end: the library stops here too
+                return
+            position = rest.end()
+        else:
+            depth += 1 if match[0] in b"[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            raise Unreadable(
+                f"{name}: not JSON this protocol uses: nested deeper than {MAX_JSON_DEPTH}", code="too-deep"
+            )
 
 
 def canonical(value: object) -> bytes:

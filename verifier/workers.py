@@ -92,6 +92,7 @@ class Lane:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
+            self.close()
             raise ToolFailure("the ezkl process answered nonsense")
         if "error" in answer:
             raise ToolFailure(f"ezkl failed: {_short(str(answer['error']))}")
@@ -123,6 +124,7 @@ class Lane:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
+                self._deadline.remaining()
                 raise ToolFailure("the ezkl process was ended")
             if self._process is None:
                 try:

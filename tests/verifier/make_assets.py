@@ -2,8 +2,8 @@
 
     python tests/verifier/make_assets.py
 
-Run by hand when the protocol changes. The tests read what is committed, so the verifier is tested without a prover. Needs the extra
-`prover`. The checkpoint's weights are random; its development SRS and salt seed are of course public.
+Run by hand when the protocol changes. The tests read what is committed, so the verifier is tested without a prover.
+Needs the extra `prover`. The checkpoint's weights are random; its development SRS and salt seed are of course public.
 """
 
 from __future__ import annotations

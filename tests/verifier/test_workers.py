@@ -1,0 +1,100 @@
+"""ezkl crashing, hanging, printing or answering nonsense: undecided, in time, with nothing left running."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+
+import verifier.verify
+import verifier.workers
+from verifier.errors import TimeLimit, ToolFailure
+from verifier.workers import Deadline, Keys, Workers, child_command
+
+SLOW = "import time; time.sleep(1000)"
+ANSWER = "import sys\nfor line in sys.stdin: print({!r}, flush=True)"
+BEHAVIOUR = {
+    "exits": ("import sys; sys.stderr.write('Panic\\x1b[2J at the proof'); sys.exit(3)", "exit code 3"),
+    "is killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
+    "aborts": ("import os; os.abort()", "signal 6"),
+    "says nothing": ("import sys; sys.stdin.readline(); sys.exit(0)", "exit code 0"),
+    "answers nonsense": (ANSWER.format("nonsense"), ""),
+    "answers a list": (ANSWER.format("[]"), ""),
+    "answers yes to nothing": (ANSWER.format("{}"), ""),
+    "fails": (ANSWER.format('{"error": "disk"}'), "disk"),
+    "has no ezkl": ("import module_that_is_not_there", "No module named"),
+}
+
+
+def with_child(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr(verifier.workers, "child_command", lambda: [sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize("how", BEHAVIOUR)
+def test_a_misbehaving_child_is_undecided(monkeypatch, bundle, verify, how):
+    code, words = BEHAVIOUR[how]
+    with_child(monkeypatch, code)
+    report = verify(bundle)
+    assert report.verdict == "undecided", report.verdict_line()
+    assert report.failure.code == "tool-failure"
+    assert words in report.failure.message
+    assert "\x1b" not in report.failure.message
+
+
+def test_a_hanging_child_meets_the_time_limit(monkeypatch, bundle, verify):
+    with_child(monkeypatch, SLOW)
+    start = time.monotonic()
+    report = verify(bundle, time_limit_s=0.5)
+    assert time.monotonic() - start < 10
+    assert (report.verdict, report.failure.code, report.exit_code) == ("undecided", "time-limit", 3)
+
+
+def test_a_child_that_ignores_its_input_meets_the_time_limit():
+    with Workers(Deadline(0.5), [sys.executable, "-c", SLOW]) as workers, pytest.raises(TimeLimit):
+        workers.check_proof(bytes(200_000), [0], Keys(workers.folder, workers.folder), workers.folder)
+
+
+def test_children_are_gone_afterwards(monkeypatch, bundle, verify, tmp_path):
+    note = tmp_path / "pid"
+    with_child(monkeypatch, f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); {SLOW}")
+    assert verify(bundle, time_limit_s=1.0).verdict == "undecided"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+def test_the_private_directory_is_removed():
+    with Workers(Deadline(5)) as workers:
+        folder = workers.folder
+        assert folder.stat().st_mode & 0o077 == 0
+    assert not folder.exists()
+
+
+def test_the_address_space_is_limited(toy):
+    """A child that is given too little memory crashes; the verifier does not."""
+    command = child_command()
+    command[3] = str(32 << 20)
+    with Workers(Deadline(30), command) as workers, pytest.raises(ToolFailure, match="crashed"):
+        workers.check_proof(bytes(64), [0], Keys(toy / "link/settings.json", toy / "link/vk.key"), toy / "srs/k1.srs")
+
+
+def test_ezkl_missing_files_are_not_a_refusal(toy):
+    """Whatever ezkl says about files says nothing about the proof: undecided."""
+    with Workers(Deadline(30)) as workers, pytest.raises(ToolFailure):
+        workers.check_proof(bytes(64), [0], Keys(toy / "nothing", toy / "link/vk.key"), toy / "srs/k1.srs")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 5000])
+def test_a_malformed_key_is_undecided(toy, tmp_path, content):
+    """Malformed keys make ezkl panic, which Python's `except Exception` may not catch (ezkl-rules)."""
+    (tmp_path / "vk").write_bytes(content)
+    with Workers(Deadline(30)) as workers, pytest.raises((ToolFailure, TimeLimit)):
+        workers.check_proof(bytes(64), [0], Keys(toy / "link/settings.json", tmp_path / "vk"), toy / "srs/k1.srs")
+
+
+def test_only_the_child_imports_ezkl():
+    import subprocess
+
+    code = "import sys, verifier.cli, verifier.verify; sys.exit('ezkl' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
