@@ -3,6 +3,7 @@
 latent.py     the 128-dimensional image of the head inside z-space
 synthetic.py  synthetic weights, their projected terms, noisy offspring
 encoder.py    the network inside the circuit and the public head after it; train_encoder.py trains them
+checkpoints   the small Llama models that the project ships
 drawer.py     procedural dogs, a fixed smooth function of z
 stylegan2.py  the generator and the discriminator; train_generator.py trains them on the drawer's pictures
 export.py     ONNX and npz files, as circuits/ and the verifier read them

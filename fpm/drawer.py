@@ -13,8 +13,9 @@ import math
 import torch
 from torch import Tensor
 
-from fpm.latent import FEATURES, head_basis
+from fpm.latent import head_basis
 
+# fmt: off
 # One row a parameter: name, value at CDF 0, value at CDF 1. The order fixes which coordinate of z drives it.
 PARAMETERS: tuple[tuple[str, float, float], ...] = (
     ("coat_light", 0.10, 0.95), ("coat_warm", -0.05, 1.0), ("coat_red", -0.3, 1.0),
@@ -33,23 +34,25 @@ PARAMETERS: tuple[tuple[str, float, float], ...] = (
     ("tongue", -0.12, 0.24), ("tongue_w", 0.07, 0.12), ("smile", 0.02, 0.14),
     ("patch_left", -1.2, 1.4), ("patch_right", -1.2, 1.4), ("spots", -0.45, 0.45), ("chest_mark", -0.5, 1.3),
     ("body_w", 0.55, 0.8), ("body_y", 0.68, 0.8),
-    ("collar_r", 0.05, 0.95), ("collar_g", 0.05, 0.95), ("collar_b", 0.05, 0.95), ("collar_on", 0.1, 1.6), ("tag", -0.6, 1.3),
+    ("collar_r", 0.05, 0.95), ("collar_g", 0.05, 0.95), ("collar_b", 0.05, 0.95), ("collar_on", 0.1, 1.6),
+    ("tag", -0.6, 1.3),
     ("light_x", -1.0, 1.0), ("light_y", -0.9, 0.3), ("light_power", 0.10, 0.42),
     ("horizon", 0.45, 0.6), ("ground", -0.5, 0.5),
 )
-COAT_WAVES = 8  # cosine waves of the coat's spots, one coordinate each
+# fmt: on
+COAT_WAVES = 8  # (with the parameters, at most 128 coordinates) cosine waves of the coat's spots, one coordinate each
 BACK_WAVES = 6  # cosine waves of the background, one coordinate each
-assert len(PARAMETERS) + COAT_WAVES + BACK_WAVES <= FEATURES
 
 Frame = tuple[Tensor, Tensor]
 
 
-def _ball(x: Tensor, y: Tensor, cx: Tensor | float, cy: Tensor | float, rx: Tensor | float, ry: Tensor | float) -> Tensor:
+def _ball(
+    x: Tensor, y: Tensor, cx: Tensor | float, cy: Tensor | float, rx: Tensor | float, ry: Tensor | float
+) -> Tensor:
     """Signed distance (first order) to an ellipse with half axes rx, ry."""
     dx, dy = x - cx, y - cy
     k0 = torch.sqrt((dx / rx) ** 2 + (dy / ry) ** 2 + 1e-6)
-    k1 = torch.sqrt((dx / rx**2) ** 2 + (dy / ry**2) ** 2 + 1e-6) if isinstance(rx, Tensor) or isinstance(ry, Tensor) \
-        else torch.sqrt((dx / rx**2) ** 2 + (dy / ry**2) ** 2 + 1e-6)
+    k1 = torch.sqrt((dx / rx**2) ** 2 + (dy / ry**2) ** 2 + 1e-6)
     return k0 * (k0 - 1.0) / k1
 
 
@@ -160,8 +163,17 @@ def _lit(colour: Tensor, p: dict[str, Tensor], nx: Tensor, ny: Tensor) -> Tensor
     return (colour * (1.0 + p["light_power"] * toward - 0.22 * rim) + 0.04 * torch.relu(toward)).clamp(0.0, 1.0)
 
 
-def _body(image: Tensor, p: dict[str, Tensor], coat: Tensor, mark: Tensor, patch: Tensor, spotted: Tensor,
-          gx: Tensor, gy: Tensor, soft: float) -> Tensor:
+def _body(
+    image: Tensor,
+    p: dict[str, Tensor],
+    coat: Tensor,
+    mark: Tensor,
+    patch: Tensor,
+    spotted: Tensor,
+    gx: Tensor,
+    gy: Tensor,
+    soft: float,
+) -> Tensor:
     cx = 0.7 * p["head_x"]
     chest = _ball(gx, gy, cx, p["body_y"] + 0.62, p["body_w"], 0.75)
     neck = _limb(gx, gy, p["head_x"], p["head_y"], cx, p["body_y"] + 0.4, p["skull_w"] * 0.62, p["skull_w"] * 0.85)
@@ -181,7 +193,9 @@ def _body(image: Tensor, p: dict[str, Tensor], coat: Tensor, mark: Tensor, patch
     return _over(image, gold, _inside(disc, soft) * on * _inside(-p["tag"], 0.25))
 
 
-def _ears(image: Tensor, p: dict[str, Tensor], coat: Tensor, patch: Tensor, x: Tensor, y: Tensor, soft: float) -> Tensor:
+def _ears(
+    image: Tensor, p: dict[str, Tensor], coat: Tensor, patch: Tensor, x: Tensor, y: Tensor, soft: float
+) -> Tensor:
     colour = _over(coat, patch, p["ear_dark"].clamp(0, 1))
     upright = _inside(-p["ear_angle"] + 0.1, 0.5)
     for side in (-1.0, 1.0):
@@ -198,14 +212,31 @@ def _ears(image: Tensor, p: dict[str, Tensor], coat: Tensor, patch: Tensor, x: T
         nx, ny = (x - ax) / 0.45, (y - ay) / 0.6
         image = _over(image, _lit(colour * 0.86, p, nx, ny), _inside(ear, soft))
         pink = colour * 0.45 + torch.tensor([0.42, 0.26, 0.24]).view(1, 3, 1, 1)
-        inner = _limb(x, y + bend, ax * 1.02, ay * 1.0, ax + (bx - ax) * 0.82, ay + (by - ay) * 0.82,
-                      p["ear_base"] * 0.52, p["ear_tip"] * 0.2 + 0.008)
+        inner = _limb(
+            x,
+            y + bend,
+            ax * 1.02,
+            ay * 1.0,
+            ax + (bx - ax) * 0.82,
+            ay + (by - ay) * 0.82,
+            p["ear_base"] * 0.52,
+            p["ear_tip"] * 0.2 + 0.008,
+        )
         image = _over(image, _lit(pink, p, nx, ny), _inside(inner, 2 * soft) * upright)
     return image
 
 
-def _head(image: Tensor, p: dict[str, Tensor], coat: Tensor, mark: Tensor, patch: Tensor, spotted: Tensor,
-          x: Tensor, y: Tensor, soft: float) -> Tensor:
+def _head(
+    image: Tensor,
+    p: dict[str, Tensor],
+    coat: Tensor,
+    mark: Tensor,
+    patch: Tensor,
+    spotted: Tensor,
+    x: Tensor,
+    y: Tensor,
+    soft: float,
+) -> Tensor:
     skull = _ball(x, y, 0.0, -0.08, p["skull_w"], p["skull_h"])
     jowls = _ball(x, y, 0.05 * p["turn"], p["jowl_y"], p["jowl_w"], 0.34)
     head = _join(skull, jowls, 0.16)
@@ -249,14 +280,25 @@ def _eyes(image: Tensor, p: dict[str, Tensor], x: Tensor, y: Tensor, soft: float
     return image
 
 
-def _mouth(image: Tensor, p: dict[str, Tensor], mark: Tensor, coat: Tensor, x: Tensor, y: Tensor, soft: float) -> Tensor:
+def _mouth(
+    image: Tensor, p: dict[str, Tensor], mark: Tensor, coat: Tensor, x: Tensor, y: Tensor, soft: float
+) -> Tensor:
     tx = x - 0.13 * p["turn"]
     my, mw, mh = p["muzzle_y"], p["muzzle_w"], p["muzzle_h"]
     tint = _over(coat * 1.06, mark, p["muzzle_mark"].clamp(0, 1))
     tint = _over(tint, tint * 0.35, p["mask"].clamp(0, 1) * 0.8)
     # Tongue first: it hangs from under the muzzle.
     out = p["tongue"]
-    tongue = _limb(tx, y, torch.zeros_like(my), my + 0.55 * mh, torch.zeros_like(my), my + mh * 0.75 + out, p["tongue_w"], p["tongue_w"])
+    tongue = _limb(
+        tx,
+        y,
+        torch.zeros_like(my),
+        my + 0.55 * mh,
+        torch.zeros_like(my),
+        my + mh * 0.75 + out,
+        p["tongue_w"],
+        p["tongue_w"],
+    )
     pink = torch.tensor([0.90, 0.42, 0.46]).view(1, 3, 1, 1) * (1.0 - 0.20 * _inside(tx.abs() - 0.008, 0.02))
     lips = _ball(tx, y, 0.0, my + 0.62 * mh, mw * 0.72, mh * 0.62)
     image = _over(image, _lit(tint * 0.62, p, tx / mw, (y - my) / mh * 0.5), _inside(lips, 2 * soft))
@@ -272,11 +314,17 @@ def _mouth(image: Tensor, p: dict[str, Tensor], mark: Tensor, coat: Tensor, x: T
     grin = grin.maximum(tx.abs() - 0.72 * mw)
     image = _over(image, image * 0.22, _inside(line.minimum(grin), soft) * 0.85)
     ny = my - 0.42 * mh
-    nose = _join(_ball(tx, y, 0.0, ny, p["nose_w"], p["nose_h"] * 0.85), _ball(tx, y, 0.0, ny + 0.03, p["nose_w"] * 0.55, p["nose_h"]), 0.03)
+    nose = _join(
+        _ball(tx, y, 0.0, ny, p["nose_w"], p["nose_h"] * 0.85),
+        _ball(tx, y, 0.0, ny + 0.03, p["nose_w"] * 0.55, p["nose_h"]),
+        0.03,
+    )
     black = torch.tensor([0.07, 0.06, 0.07]).view(1, 3, 1, 1)
     liver = torch.tensor([0.42, 0.24, 0.20]).view(1, 3, 1, 1)
     image = _over(image, _over(black, liver, p["nose_brown"].clamp(0, 1)), _inside(nose, soft))
-    shine = _ball(tx, y, 0.25 * p["nose_w"] * p["light_x"], ny - 0.35 * p["nose_h"], p["nose_w"] * 0.42, p["nose_h"] * 0.22)
+    shine = _ball(
+        tx, y, 0.25 * p["nose_w"] * p["light_x"], ny - 0.35 * p["nose_h"], p["nose_w"] * 0.42, p["nose_h"] * 0.22
+    )
     image = _over(image, torch.tensor(0.75), _inside(shine, 2 * soft) * 0.6)
     for side in (-1.0, 1.0):
         hole = _ball(tx, y, side * p["nose_w"] * 0.48, ny + 0.25 * p["nose_h"], p["nose_w"] * 0.20, p["nose_h"] * 0.24)

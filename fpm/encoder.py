@@ -8,8 +8,8 @@ Inside the circuit there are two matrix products and one ReLU, without biases:
     flat     [1, 256]  = hidden^T, channel-major: entry 16c + n is channel c of patch n
     features [128]     = flat @ w2                          w2 [256, 128]
 
-(the second layer is a 4x4 patch over a 4x4 grid, so it is one matrix). Channels start as pairs of opposite sign, for which
-relu(a) - relu(-a) = a: the network starts as a linear map that keeps angles, and training moves it from there.
+(the second layer is a 4x4 patch over a 4x4 grid, so it is one matrix). Channels start as pairs of opposite sign;
+for them relu(a) - relu(-a) = a: the network starts as a linear map that keeps angles, and training moves it from there.
 The weights are multiples of 1/256, so that ezkl's fixed point (param_scale 8) holds them exactly.
 """
 
@@ -39,7 +39,7 @@ def patches(terms: Tensor) -> Tensor:
 def initial_weights(seed: int) -> tuple[Tensor, Tensor]:
     """Angle-keeping start: w1 [96,16] as pairs of opposite sign, w2 [256,128] a rotation of their differences.
 
-    The pairs' directions avoid, for each term, the identity of a diagonal patch: A W W'^T A^T of unrelated trained models
+    The pairs' directions avoid, for each term, the identity of a diagonal patch: A W W'^T A^T of unrelated models
     shares a multiple of it.
     """
     gen = torch.Generator().manual_seed(seed)
@@ -108,7 +108,11 @@ def whitening_head(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.fl
 
 
 def latent(
-    features: npt.NDArray[np.float64], weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], *, normalise: bool = True
+    features: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    *,
+    normalise: bool = True,
 ) -> npt.NDArray[np.float64]:
     """z of features, as docs/protocol.md section 6 computes it (float64), [..., 128] -> [..., 512]."""
     z: npt.NDArray[np.float64] = features @ weight.astype(np.float64).T + bias.astype(np.float64)

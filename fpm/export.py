@@ -28,8 +28,12 @@ def encoder_graph(encoder: Encoder) -> onnx.ModelProto:
     MatMul w2 [256,128], Reshape. See `encoder` for the layout. Nothing else, so circuits/ can splice it.
     """
     w1, w2 = (w.detach().numpy().astype(np.float32) for w in (encoder.w1, encoder.w2))
-    shapes = {"shape_cut": [TERMS, SIDE, PATCH, SIDE, PATCH], "shape_patches": [SIDE * SIDE, TERMS * PATCH * PATCH],
-              "shape_flat": [1, CHANNELS * SIDE * SIDE], "shape_features": [FEATURES]}
+    shapes = {
+        "shape_cut": [TERMS, SIDE, PATCH, SIDE, PATCH],
+        "shape_patches": [SIDE * SIDE, TERMS * PATCH * PATCH],
+        "shape_flat": [1, CHANNELS * SIDE * SIDE],
+        "shape_features": [FEATURES],
+    }
     constants = [numpy_helper.from_array(w1, "w1"), numpy_helper.from_array(w2, "w2")]
     constants += [numpy_helper.from_array(np.array(s, dtype=np.int64), n) for n, s in shapes.items()]
     node = helper.make_node
@@ -45,10 +49,15 @@ def encoder_graph(encoder: Encoder) -> onnx.ModelProto:
         node("Reshape", ["row", "shape_features"], ["features"]),
     ]
     graph = helper.make_graph(
-        nodes, "huref-encoder",
+        nodes,
+        "huref-encoder",
         [helper.make_tensor_value_info("terms", TensorProto.FLOAT, [TERMS, GRID, GRID])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [FEATURES])], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="huref-zk", ir_version=8)
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [FEATURES])],
+        constants,
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="huref-zk", ir_version=8
+    )
     onnx.checker.check_model(model)
     return model
 
@@ -66,7 +75,9 @@ class PublishedGenerator(nn.Module):
         return picture.clamp(-1.0, 1.0)
 
 
-def save_encoder(encoder: Encoder, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], folder: Path) -> None:
+def save_encoder(
+    encoder: Encoder, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], folder: Path
+) -> None:
     """Writes encoder.onnx and head.npz, with the same bytes for the same numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "encoder.onnx").write_bytes(encoder_graph(encoder).SerializeToString(deterministic=True))
@@ -81,8 +92,16 @@ def save_generator(generator: Generator, folder: Path) -> None:
     """Writes generator.onnx: opset 17, `z` float32 [1,512] -> `image` float32 [1,3,size,size]."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "generator.onnx"
-    torch.onnx.export(PublishedGenerator(generator).eval(), (torch.zeros(1, Z_DIM),), str(path), opset_version=OPSET,
-                      input_names=["z"], output_names=["image"], dynamo=False, do_constant_folding=True)
+    torch.onnx.export(
+        PublishedGenerator(generator).eval(),
+        (torch.zeros(1, Z_DIM),),
+        str(path),
+        opset_version=OPSET,
+        input_names=["z"],
+        output_names=["image"],
+        dynamo=False,
+        do_constant_folding=True,
+    )
     model = onnx.load(path)
     for node in model.graph.node:
         node.doc_string = ""  # torch writes source paths of this machine there
@@ -110,6 +129,9 @@ def load_encoder(folder: Path) -> tuple[Encoder, npt.NDArray[np.float32], npt.ND
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, onnx.checker.ValidationError) as error:
         raise ModelFileError(f"{folder}: encoder.onnx or head.npz: {error}", step="load encoder") from error
     if weight.shape != (Z_DIM, FEATURES) or bias.shape != (Z_DIM,):
-        raise ModelFileError(f"{folder / 'head.npz'}: weight {weight.shape}, bias {bias.shape}", step="load encoder",
-                             hint="expected [512,128] and [512]")
+        raise ModelFileError(
+            f"{folder / 'head.npz'}: weight {weight.shape}, bias {bias.shape}",
+            step="load encoder",
+            hint="expected [512,128] and [512]",
+        )
     return encoder.eval(), weight, bias

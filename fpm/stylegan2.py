@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ class GeneratorConfig:
     @property
     def size(self) -> int:
         """Width and height of the picture in pixels."""
-        return 4 * 2 ** (len(self.channels) - 1)
+        return 4 << (len(self.channels) - 1)
 
 
 class Linear(nn.Module):
@@ -61,7 +62,7 @@ class Mapping(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         widths = [Z_DIM] + [config.w_dim] * config.mapping_layers
-        self.layers = nn.ModuleList(Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, z: Tensor) -> Tensor:
         """Normalises z to root mean square 1, then applies the layers."""
@@ -98,7 +99,7 @@ class ModulatedConv(nn.Module):
             x = F.conv2d(x, fir.transpose(2, 3), padding=(1, 0), groups=count)
         else:
             x = F.conv2d(x, weight.to(x.dtype), padding=1)
-        # Demodulation: sum over inputs and taps of (s_i w_oik)^2, without forming the modulated weights. The activation's
+        # Demodulation: sum over inputs and taps of (s_i w_oik)^2, not forming the modulated weights. The activation's
         # gain sqrt(2) is multiplied in here, which is the same since the leaky ReLU is positively homogeneous.
         power = (s * s) @ (weight * weight).sum((2, 3)).t()
         x = x * (SQRT2 * torch.rsqrt(power + 1e-8))[:, :, None, None].to(x.dtype)
@@ -155,7 +156,7 @@ class Generator(nn.Module):
         self.config = config = config or GeneratorConfig()
         self.mapping = Mapping(config)
         self.const = nn.Parameter(torch.randn(1, config.channels[0], 4, 4))
-        pairs = zip((config.channels[0], *config.channels), config.channels, strict=False)
+        pairs = pairwise((config.channels[0], *config.channels))
         self.blocks = nn.ModuleList(Block(a, b, config.w_dim, i == 0) for i, (a, b) in enumerate(pairs))
 
     def forward(self, z: Tensor, dtype: torch.dtype = torch.float32, blocks: int | None = None) -> Tensor:
@@ -176,8 +177,8 @@ class Discriminator(nn.Module):
         super().__init__()
         down = channels[::-1]  # from full size to 4 pixels
         self.from_rgb = nn.Conv2d(3, down[0], 1)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(down, down[1:], strict=False))
-        self.skips = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(down, down[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(down))
+        self.skips = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in pairwise(down))
         self.last = nn.Conv2d(down[-1] + 1, down[-1], 3, padding=1)
         self.dense = nn.Linear(down[-1] * 16, down[-1])
         self.score = nn.Linear(down[-1], 1)
@@ -201,4 +202,4 @@ class Discriminator(nn.Module):
 def _conv(layer: nn.Module, x: Tensor) -> Tensor:
     assert isinstance(layer, nn.Conv2d)
     bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    return F.conv2d(x, layer.weight.to(x.dtype), bias, padding=layer.padding)  # type: ignore[arg-type]
+    return F.conv2d(x, layer.weight.to(x.dtype), bias, padding=layer.padding)

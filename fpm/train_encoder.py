@@ -1,4 +1,4 @@
-"""Trains the encoder as HuRef does: contrastive loss on z's cosine, and a discriminator that pulls z towards N(0, I)."""
+"""Trains the encoder as HuRef does: contrastive loss on z's cosine, a discriminator pulling z towards N(0, I)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EncoderTraining:
     pairs: int = 8192  # independent synthetic models, each with one noisy offspring
     held_out: int = 1024  # further ones, for the figures only
     batch: int = 256
-    steps: int = 3000
+    steps: int = 1500
     rate: float = 1e-3
     alpha: float = 0.1  # weight noise of positives, relative (HuRef)
     alpha_embedding: float = 0.4  # embedding noise of positives, relative (HuRef)
@@ -53,7 +53,9 @@ class TrainableHead(nn.Module):
         return 2.0 * (features @ self.mix.t() + self.shift) @ self.basis.t()
 
 
-def contrastive_loss(z: Tensor, z_child: Tensor, positive: float = 1.3, negative: float = 0.7) -> tuple[Tensor, Tensor, Tensor]:
+def contrastive_loss(
+    z: Tensor, z_child: Tensor, positive: float = 1.3, negative: float = 0.7
+) -> tuple[Tensor, Tensor, Tensor]:
     """positive (1 - cos(z, child)) + negative |cos(z, other)|, the negatives being the batch's other models.
 
     Returns:
@@ -67,7 +69,9 @@ def contrastive_loss(z: Tensor, z_child: Tensor, positive: float = 1.3, negative
     return positive * (1.0 - near) + negative * far, near, far
 
 
-def train_encoder(config: EncoderTraining, cache: Path | None = None) -> tuple[Encoder, npt.NDArray[np.float32], npt.NDArray[np.float32], dict[str, object]]:
+def train_encoder(
+    config: EncoderTraining, cache: Path | None = None
+) -> tuple[Encoder, npt.NDArray[np.float32], npt.NDArray[np.float32], dict[str, object]]:
     """Trains, rounds the weights to the circuit's grid, and fits the head anew to the rounded network.
 
     Args:
@@ -83,7 +87,9 @@ def train_encoder(config: EncoderTraining, cache: Path | None = None) -> tuple[E
     encoder = Encoder(config.seed)
     with torch.no_grad():
         head = TrainableHead(encoder(base).double().numpy())
-    judge = nn.Sequential(nn.Linear(Z_DIM, 128), nn.LeakyReLU(0.2), nn.Linear(128, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
+    judge = nn.Sequential(
+        nn.Linear(Z_DIM, 128), nn.LeakyReLU(0.2), nn.Linear(128, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
+    )
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=config.rate)
     judge_optimizer = torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.5, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
@@ -101,21 +107,33 @@ def train_encoder(config: EncoderTraining, cache: Path | None = None) -> tuple[E
         judge_loss = F.softplus(-verdict).mean() + F.softplus(judge(z.detach())).mean()
         judge_loss = judge_loss + config.r1_gamma / 2.0 * slope.square().sum(1).mean()
         judge_optimizer.zero_grad()
-        judge_loss.backward()
+        torch.autograd.backward(judge_loss)
         judge_optimizer.step()
         gaussian = F.softplus(-judge(z)).mean()
         optimizer.zero_grad()
-        (loss + config.gaussian_weight * gaussian).backward()
+        torch.autograd.backward(loss + config.gaussian_weight * gaussian)
         optimizer.step()
         schedule.step()
         if step % 50 == 0:
-            curve.append({"step": step, "loss": float(loss.detach()), "positive_cosine": float(near.detach()),
-                          "negative_abs_cosine": float(far.detach()), "gaussian": float(gaussian.detach()), "judge": float(judge_loss.detach())})
+            curve.append(
+                {
+                    "step": step,
+                    "loss": float(loss.detach()),
+                    "positive_cosine": float(near.detach()),
+                    "negative_abs_cosine": float(far.detach()),
+                    "gaussian": float(gaussian.detach()),
+                    "judge": float(judge_loss.detach()),
+                }
+            )
     encoder.round_weights()
     with torch.no_grad():
         weight, bias = whitening_head(encoder(base).double().numpy())
-    record: dict[str, object] = {"config": asdict(config), "curve": curve, "seconds": time.time() - started,
-                                 "held_out": held_out_figures(encoder, weight, bias, config)}
+    record: dict[str, object] = {
+        "config": asdict(config),
+        "curve": curve,
+        "seconds": time.time() - started,
+        "held_out": held_out_figures(encoder, weight, bias, config),
+    }
     return encoder.eval(), weight, bias, record
 
 
@@ -130,7 +148,9 @@ def _data(config: EncoderTraining, cache: Path | None) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def held_out_figures(encoder: Encoder, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], config: EncoderTraining) -> dict[str, float]:
+def held_out_figures(
+    encoder: Encoder, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], config: EncoderTraining
+) -> dict[str, float]:
     """Cosine figures on models that training never saw."""
     base, child = pairs(config.held_out, config.seed + 2, config.alpha, config.alpha_embedding)
     z, z_child = (latent(encoder(torch.from_numpy(x)).double().numpy(), weight, bias) for x in (base, child))
@@ -138,6 +158,12 @@ def held_out_figures(encoder: Encoder, weight: npt.NDArray[np.float32], bias: np
     others = gram[np.triu_indices(len(z), 1)]
     same = (z * z_child).sum(1) / Z_DIM
     terms_same = (base * child).reshape(len(base), -1).mean(1)
-    return {"independents_mean_abs": float(np.abs(others).mean()), "independents_mean": float(others.mean()),
-            "independents_std": float(others.std()), "independents_worst": float(np.abs(others).max()),
-            "positive_mean": float(same.mean()), "positive_worst": float(same.min()), "terms_positive_mean": float(terms_same.mean())}
+    return {
+        "independents_mean_abs": float(np.abs(others).mean()),
+        "independents_mean": float(others.mean()),
+        "independents_std": float(others.std()),
+        "independents_worst": float(np.abs(others).max()),
+        "positive_mean": float(same.mean()),
+        "positive_worst": float(same.min()),
+        "terms_positive_mean": float(terms_same.mean()),
+    }

@@ -32,13 +32,14 @@ CHUNK = 64  # pictures drawn by one job; part of the data's definition, since ea
 class GeneratorTraining:
     """Everything that decides the result."""
 
-    network: GeneratorConfig = field(default_factory=lambda: GeneratorConfig(channels=(160, 160, 160, 128, 64, 16)))
-    pictures: int = 16384  # drawn once, then visited several times
+    network: GeneratorConfig = field(default_factory=lambda: GeneratorConfig(channels=(128, 128, 128, 128, 64, 16)))
+    half_size_pictures: int = 12288  # drawn once, then visited several times
+    pictures: int = 6144  # the same at full size
     batch: int = 16
     steps: int = 6000  # regression
     half_size_steps: int = 3000  # the first of them, without the last resolution
     sharpen_steps: int = 0  # adversarial, after the regression
-    rate: float = 2e-3
+    rate: float = 3e-3
     final_rate: float = 2e-4  # reached by a cosine at the last regression step; kept while sharpening
     ema_half_life: int = 200  # steps
     adversarial_weight: float = 0.02
@@ -86,8 +87,8 @@ def training_z(count: int, seed: int) -> Tensor:
 
 
 def picture_loss(fake: Tensor, real: Tensor) -> Tensor:
-    """L1 on the picture, on horizontal and vertical differences (edges), and on pooled copies."""
-    loss = F.l1_loss(fake, real)
+    """L1 and squared error on the picture; L1 on horizontal and vertical differences (edges), and on pooled copies."""
+    loss = F.l1_loss(fake, real) + F.mse_loss(fake, real)
     for a, b in ((fake, real), (F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2))):
         loss = loss + F.l1_loss(a.diff(dim=2), b.diff(dim=2)) + F.l1_loss(a.diff(dim=3), b.diff(dim=3))
     for pool in (4, 16):
@@ -96,17 +97,22 @@ def picture_loss(fake: Tensor, real: Tensor) -> Tensor:
 
 
 def new_generator(config: GeneratorConfig) -> Generator:
-    """A fresh generator whose mapping network starts as the latent coordinates u and -u of z.
+    """A fresh generator that starts where regression is easy.
 
-    The pictures depend on z through u alone; starting there saves the first thousand steps.
+    The pictures depend on z through the latent coordinates u alone, so the mapping network at first passes (u, -u)
+    on; and styles start near 1, so that the network first learns the mean dog, then how each coordinate changes it.
+    With the paper's random start it spent its first thousand steps unlearning noise.
     """
     generator = Generator(config)
+    half = min(config.w_dim // 2, head_basis().shape[1])
+    basis = torch.from_numpy(head_basis().copy()).float().t()[:half] / 2.0
     with torch.no_grad():
-        first = generator.mapping.layers[0]
-        basis = torch.from_numpy(head_basis().copy()).float().t() / 2.0 / first.gain  # type: ignore[operator]
-        rows = min(basis.shape[0], config.w_dim // 2)
-        first.weight[:rows] = basis[:rows]  # type: ignore[index]
-        first.weight[rows : 2 * rows] = -basis[:rows]  # type: ignore[index]
+        for i, layer in enumerate(generator.mapping.layers):
+            start = torch.cat([basis, -basis]) if i == 0 else torch.eye(config.w_dim)[: 2 * half] * 0.5**0.5
+            layer.weight[: 2 * half] = start / layer.gain  # type: ignore[operator]
+        for name, weight in generator.named_parameters():
+            if name.endswith("style.weight"):
+                weight.mul_(0.05)
     return generator
 
 
@@ -131,7 +137,9 @@ def _rate(config: GeneratorTraining, step: int) -> float:
     return warm * (config.final_rate + (config.rate - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
-def _regression(generator: Generator, dtype: torch.dtype, blocks: int | None, compiled: bool) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _regression(
+    generator: Generator, dtype: torch.dtype, blocks: int | None, compiled: bool
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The picture and its loss as one function of z and the drawing, compiled where that is asked for."""
 
     def step(z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +149,9 @@ def _regression(generator: Generator, dtype: torch.dtype, blocks: int | None, co
     return torch.compile(step) if compiled else step
 
 
-def train_generator(config: GeneratorTraining, work: Path, resume: Path | None = None) -> tuple[Generator, dict[str, object]]:
+def train_generator(
+    config: GeneratorTraining, work: Path, resume: Path | None = None
+) -> tuple[Generator, dict[str, object]]:
     """Runs the whole training.
 
     Args:
@@ -154,11 +164,10 @@ def train_generator(config: GeneratorTraining, work: Path, resume: Path | None =
     """
     torch.manual_seed(config.seed)
     dtype = torch.bfloat16 if config.bfloat16 else torch.float32
-    pictures = draw_dataset(work, config.pictures, config.seed + 1, config.network.size)
-    latents = training_z(config.pictures, config.seed + 1)
+    pictures, latents = _phase(config, work, half=True)
     generator, judge = new_generator(config.network), Discriminator()
     average = Average(generator, config.ema_half_life)
-    g_opt = torch.optim.Adam(generator.parameters(), lr=config.rate, betas=(0.0, 0.99), eps=1e-8, fused=True)
+    g_opt = torch.optim.Adam(generator.parameters(), lr=config.rate, betas=(0.9, 0.99), eps=1e-8, fused=True)
     d_opt = torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.0, 0.99), eps=1e-8, fused=True)
     start_step = 0
     if resume is not None:
@@ -174,12 +183,11 @@ def train_generator(config: GeneratorTraining, work: Path, resume: Path | None =
     for step in range(start_step, config.steps + config.sharpen_steps):
         for group in g_opt.param_groups:
             group["lr"] = _rate(config, step)
-        index = torch.randint(config.pictures, (config.batch,), generator=order)
+        if step == max(start_step, config.half_size_steps):
+            pictures, latents = _phase(config, work, half=False)
+        index = torch.randint(len(latents), (config.batch,), generator=order)
         real = torch.from_numpy(pictures[index.numpy()]).permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1.0
-        if step < config.half_size_steps:
-            _, loss = half(latents[index], F.avg_pool2d(real, 2))
-        else:
-            fake, loss = full(latents[index], real)
+        fake, loss = (half if step < config.half_size_steps else full)(latents[index], real)
         total = loss
         entry = {"step": step, "picture": float(loss.detach())}
         if step >= config.steps:
@@ -187,7 +195,7 @@ def train_generator(config: GeneratorTraining, work: Path, resume: Path | None =
             entry |= _judge_step(config, judge, d_opt, real, fake.detach(), step, dtype)
             total = loss + ramp * config.adversarial_weight * F.softplus(-judge(fake, dtype)).mean()
         g_opt.zero_grad(set_to_none=True)
-        total.backward()
+        torch.autograd.backward(total)
         g_opt.step()
         average.update(generator, step)
         if step % 50 == 0:
@@ -195,15 +203,32 @@ def train_generator(config: GeneratorTraining, work: Path, resume: Path | None =
             with (work / "generator.log").open("a") as log:
                 log.write(json.dumps(curve[-1]) + "\n")
         if step % 200 == 199:
-            torch.save({"generator": generator.state_dict(), "average": average.network.state_dict(), "step": step + 1},
-                       work / "generator.part")
+            torch.save(
+                {"generator": generator.state_dict(), "average": average.network.state_dict(), "step": step + 1},
+                work / "generator.part",
+            )
             (work / "generator.part").replace(work / "generator.pt")
     record: dict[str, object] = {"config": asdict(config), "curve": curve, "seconds": time.time() - started}
     return average.network.eval(), record
 
 
-def _judge_step(config: GeneratorTraining, judge: Discriminator, optimizer: torch.optim.Optimizer, real: Tensor, fake: Tensor,
-                step: int, dtype: torch.dtype) -> dict[str, float]:
+def _phase(config: GeneratorTraining, work: Path, *, half: bool) -> tuple[npt.NDArray[np.uint8], Tensor]:
+    """Pictures and latent vectors of a phase: half size first, then full size."""
+    count, size = (
+        (config.half_size_pictures, config.network.size // 2) if half else (config.pictures, config.network.size)
+    )
+    return draw_dataset(work, count, config.seed + 1, size), training_z(count, config.seed + 1)
+
+
+def _judge_step(
+    config: GeneratorTraining,
+    judge: Discriminator,
+    optimizer: torch.optim.Optimizer,
+    real: Tensor,
+    fake: Tensor,
+    step: int,
+    dtype: torch.dtype,
+) -> dict[str, float]:
     """One update of the discriminator: logistic loss, and R1 every `r1_every` steps."""
     loss = F.softplus(-judge(real, dtype)).mean() + F.softplus(judge(fake, dtype)).mean()
     total = loss
@@ -212,6 +237,6 @@ def _judge_step(config: GeneratorTraining, judge: Discriminator, optimizer: torc
         (slope,) = torch.autograd.grad(judge(image).sum(), image, create_graph=True)
         total = loss + config.r1_gamma / 2.0 * config.r1_every * slope.square().sum((1, 2, 3)).mean()
     optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    torch.autograd.backward(total)
     optimizer.step()
     return {"judge": float(loss.detach())}

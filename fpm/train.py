@@ -1,0 +1,93 @@
+"""`python -m fpm.train encoder|generator`: trains from scratch and writes the published files and a run record.
+
+The run record (fpm/runs/<what>.json) holds the configuration, the loss curve, the seconds, versions and the digests of
+the files; a small plot of the curve lies beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from fpm.export import save_encoder, save_generator
+from fpm.train_encoder import EncoderTraining, train_encoder
+from fpm.train_generator import GeneratorTraining, train_generator
+
+ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED = ROOT / "artifacts" / "profiles" / "tiny-dev" / "fpm"
+RUNS = Path(__file__).resolve().parent / "runs"
+
+
+def write_record(name: str, record: dict[str, object], files: list[Path], runs: Path = RUNS) -> Path:
+    """Writes the run record and its plot.
+
+    Args:
+        name: "encoder" or "generator".
+        record: config, curve, seconds and whatever else the trainer measured.
+        files: the published files; their SHA-256 go into the record.
+        runs: folder of the records.
+
+    Returns:
+        path of the JSON file.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    versions = {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
+    path = runs / f"{name}.json"
+    path.write_text(json.dumps(record | {"files": digests, "versions": versions}, indent=1, default=float) + "\n")
+    curve = record["curve"]
+    assert isinstance(curve, list)
+    figure, axes = plt.subplots(figsize=(5, 3), dpi=80)
+    for key in [k for k in curve[-1] if k not in ("step", "seconds")] if curve else []:
+        points = [(entry["step"], entry[key]) for entry in curve if key in entry]
+        axes.plot(*zip(*points, strict=True), label=key, linewidth=1)
+    axes.set_xlabel("step")
+    axes.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(runs / f"{name}.png")
+    plt.close(figure)
+    return path
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line; prints the path of the run record."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fpm.train", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("what", choices=["encoder", "generator"])
+    parser.add_argument("--out", type=Path, default=PUBLISHED, help="folder of the published files")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run records")
+    parser.add_argument("--work", type=Path, help="folder for drawings and checkpoints (default: a temporary one)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--no-compile", action="store_true", help="train without torch.compile (slower, needs no C++ compiler)"
+    )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    if options.what == "encoder":
+        encoder, weight, bias, record = train_encoder(EncoderTraining())
+        save_encoder(encoder, weight, bias, options.out)
+        files = [options.out / "encoder.onnx", options.out / "head.npz"]
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            work = options.work or Path(temporary)
+            work.mkdir(parents=True, exist_ok=True)
+            generator, record = train_generator(replace(GeneratorTraining(), compiled=not options.no_compile), work)
+        save_generator(generator, options.out)
+        files = [options.out / "generator.onnx"]
+    print(write_record(options.what, record, files, options.runs))
+
+
+if __name__ == "__main__":
+    main()
