@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def _list_profiles(context: click.Context, _parameter: click.Parameter, wanted: 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0.0, min_open=True),
+    type=click.FloatRange(min=0.0, max=1e6, min_open=True),
     metavar="SECONDS",
     help="Undecided after this long.  "
     f"[default: {DEFAULT_TIME_LIMIT_S:g}; {DEFAULT_OPENING_TIME_LIMIT_S:g} with --weights]",
@@ -77,6 +78,8 @@ def main(
     """
     if (weights is None) != (opening is None):
         raise click.UsageError("--weights and --opening come together")
+    if time_limit is not None and not math.isfinite(time_limit):
+        raise click.UsageError("--time-limit is a number of seconds")
     default = DEFAULT_TIME_LIMIT_S if weights is None else DEFAULT_OPENING_TIME_LIMIT_S
     options = Options(
         allow_development_srs=allow_dev_srs,

@@ -114,7 +114,18 @@ def render(generator: bytes, z: npt.NDArray[np.float64]) -> Pixels:
         BadInstallation: the generator has another shape.
     """
     import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+    kinds = (
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NotImplemented",
+        "RuntimeException",
+        "EPFail",
+    )
+    refusals = tuple(getattr(state, kind) for kind in kinds)
     ort.set_default_logger_severity(4)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -129,7 +140,7 @@ def render(generator: bytes, z: npt.NDArray[np.float64]) -> Pixels:
             raise BadInstallation(f"generator.onnx: {len(inputs)} inputs instead of one")
         dtype = np.float64 if inputs[0].type == "tensor(double)" else np.float32
         (output,) = session.run(None, {inputs[0].name: z.astype(dtype)[None, :]})[:1]
-    except (RuntimeError, ValueError) as error:  # onnxruntime's own errors derive from RuntimeError
+    except (RuntimeError, ValueError, *refusals) as error:
         raise ToolFailure(f"onnxruntime could not run the generator: {str(error)[:200]}") from None
     image = np.asarray(output)
     if image.ndim != 4 or image.shape[:2] != (1, 3):

@@ -9,9 +9,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from verifier import encoder
+from verifier import encoder, image
 from verifier.encoding import FIELD_MODULUS
-from verifier.errors import BadInstallation, Rejected
+from verifier.errors import BadInstallation, Rejected, ToolFailure
 from verifier.profile import load_profile
 
 
@@ -111,3 +111,9 @@ def test_a_pickle_is_not_loaded(profile):
 def test_the_target_follows_the_features_scale(profile):
     other = dataclasses.replace(profile, feature_scale=16)
     assert encoder.norm_target(other) == 4 * 4 * 2**16
+
+
+@pytest.mark.parametrize("generator", [b"", b"nonsense"])
+def test_a_generator_that_does_not_load(generator):
+    with pytest.raises(ToolFailure):
+        image.render(generator, np.ones(512))

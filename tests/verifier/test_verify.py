@@ -340,6 +340,8 @@ def test_a_damaged_installation_is_undecided(bundle, toy, verify, monkeypatch, t
         (["--weights", "x"], 2, ""),
         (["--opening", "x"], 2, ""),
         (["--time-limit", "0"], 2, ""),
+        (["--time-limit", "nan"], 2, ""),
+        (["--time-limit", "inf"], 2, ""),
         (["--nonsense"], 2, ""),
         (["--allow-dev-srs", "--time-limit", "0.000001"], 3, "UNDECIDED at step "),
     ],
