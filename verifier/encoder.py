@@ -36,7 +36,7 @@ def norm_target(profile: Profile) -> int:
 
 
 def check_norms(instances: Sequence[int], c: Sequence[int], profile: Profile) -> float:
-    """Step 6: `|norm_t - T| <= T/c_t + T/128 + T/2^15`, in integers; gives the largest `|norm_t / T - 1|`.
+    """Step 6: `|norm_t - T| <= T/c_t + T/2^12 + 2`, in integers; gives the largest `|norm_t / T - 1|`.
 
     Raises:
         Rejected: a norm outside its bound.
@@ -46,11 +46,11 @@ def check_norms(instances: Sequence[int], c: Sequence[int], profile: Profile) ->
     for t, norm in enumerate(instances[:TERMS]):
         if norm >= limits.NORM_LIMIT:
             raise Rejected(f"norm of term {t}: not from 0 to 2^64 - 1", code="norm")
-        # |norm - T| c 2^15 <= T 2^15 + T c (2^8 + 1)
+        # |norm - T| c 2^12 <= T 2^12 + T c + 2 c 2^12
         distance = abs(norm - target)
-        if distance * c[t] << 15 > target * ((1 << 15) + c[t] * 257):
+        if distance * c[t] << 12 > (target << 12) + target * c[t] + (2 * c[t] << 12):
             raise Rejected(
-                f"norm of term {t}: {norm}, expected {target} within {1 / c[t] + 257 / 32768:.3%}",
+                f"norm of term {t}: {norm}, expected {target} within {1 / c[t] + 2**-12:.3%}",
                 code="norm",
             )
         worst = max(worst, distance)
