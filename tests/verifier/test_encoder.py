@@ -22,7 +22,7 @@ def profile(toy):
 
 def bound(profile, c: int) -> Fraction:
     t = Fraction(encoder.norm_target(profile))
-    return t / c + t / 128 + t / 2**15
+    return t / c + t / 2**12 + 2
 
 
 @pytest.mark.parametrize("c", [1024, 99_999, 2**32 - 1])
