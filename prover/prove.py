@@ -20,10 +20,10 @@ import numpy as np
 
 from circuits import ezkl_worker, keys
 from circuits.curve_files import scalars
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, UsageError
 from circuits.ezkl_worker import POINT_BYTES
 from circuits.profiles import Profile
-from circuits.size_classes import TERM_COUNT
+from circuits.size_classes import TERM_COUNT, smallest_class_for
 from prover.bundle import Proof, assemble
 from prover.commitments import Committer, SaltedMatrix, pad
 from prover.field import FieldVector
@@ -69,8 +69,23 @@ class FingerprintProver:
         self.transcript = Transcript()
         self.scale: tuple[int, ...] = ()
 
+    def check_size(self) -> None:
+        """UsageError unless the model fits the profile's size class: max(d, every e_t, 6 g^2) <= M."""
+        shape = self.source.shape
+        longest = max(
+            shape.hidden_size, shape.heads * shape.head_dim, shape.intermediate_size, TERM_COUNT * self.profile.g**2
+        )
+        if longest > self.size.data_length:
+            raise UsageError(
+                f"config.json: a vector of {longest} entries does not fit size class {self.size.name}, "
+                f"which holds {self.size.data_length}",
+                step="size class",
+                hint=f"class {smallest_class_for(longest).name} would; huref circuits list shows what is published",
+            )
+
     def run(self) -> Fingerprint:
         """All steps. Raises HurefError's kinds; nothing is written but the job's parts."""
+        self.check_size()
         with tempfile.TemporaryDirectory(prefix="huref-prove-") as scratch:
             self.committer = Committer(self.profile, Path(scratch))
             self.scale = self.scale_integers()
