@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from verifier import limits, strict_json
 from verifier.encoding import POINT_BYTES, field_element, strict_base64
@@ -31,6 +33,8 @@ FILE_LIMITS = {
 }
 RESERVED = {"signature.json": limits.MAX_SIGNATURE_BYTES}  # allowed, not read in version 1
 _ALLOWED = FILE_LIMITS | RESERVED
+_ZIP_END = struct.Struct("<4s4H2IH")  # end of central directory: ..., members, bytes of their list, its place, comment
+_ZIP_LOCATOR = 20  # bytes of a zip64 locator, which would lie before it
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,9 @@ def _read_zip(path: Path) -> Mapping[str, bytes]:
     try:
         if path.stat().st_size > limits.MAX_ZIP_BYTES:
             raise Unreadable(f"{path}: larger than any bundle", code="too-large")
-        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+        with path.open("rb") as stream:
+            _check_directory_size(stream)
+            archive = zipfile.ZipFile(stream)
             members = archive.infolist()
             _check_names([member.filename for member in members])
             return {m.filename: _read_member(archive, m) for m in members if m.filename in FILE_LIMITS}
@@ -190,6 +196,23 @@ def _read_zip(path: Path) -> Mapping[str, bytes]:
         OSError,
     ) as error:
         raise Unreadable(f"{path}: not a readable zip ({_reason(error)})", code="bad-zip") from None
+
+
+def _check_directory_size(stream: BinaryIO) -> None:
+    """Refuse a zip with a long list of members, before `zipfile` makes an object of each (140 MB hold millions).
+
+    The end record must be the last 22 bytes (no comment) and no zip64 one: then it is the one `zipfile` reads.
+    """
+    stream.seek(0, os.SEEK_END)
+    size = stream.tell()
+    stream.seek(max(0, size - _ZIP_LOCATOR - _ZIP_END.size))
+    tail = stream.read()
+    if len(tail) < _ZIP_END.size or not tail[-_ZIP_END.size :].startswith(b"PK\5\6"):
+        raise zipfile.BadZipFile("it does not end with a plain end record")
+    *_, entries, directory, _offset, comment = _ZIP_END.unpack(tail[-_ZIP_END.size :])
+    zip64 = tail[: -_ZIP_END.size].startswith(b"PK\6\7")
+    if zip64 or comment or entries > limits.MAX_ENTRIES or directory > limits.MAX_ZIP_DIRECTORY_BYTES:
+        raise Unreadable(f"zip: a list of {entries} members in {directory} bytes, or a comment", code="bad-zip")
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

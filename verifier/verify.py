@@ -37,6 +37,11 @@ class Options:
     secret: Path | None = None
     time_limit_s: float = DEFAULT_TIME_LIMIT_S
 
+    def __post_init__(self) -> None:
+        """Refuse half of an opening."""
+        if (self.weights is None) != (self.secret is None):
+            raise ValueError("weights and secret come together")
+
 
 @dataclass(frozen=True)
 class ExpectedPoints:
@@ -114,7 +119,8 @@ class _Run:
 
         self.begin(6)
         worst = encoder.check_norms(bundle.encoder.instances, bundle.statement.c, profile)
-        self.passed(f"six norms within their bounds, {worst:.4%} off at most")
+        encoder.features(bundle.encoder.instances, profile)  # refused here if one is out of range
+        self.passed(f"six norms within their bounds, {worst:.4%} off at most; features in range")
 
         self.begin(7)
         _check_link_inputs(bundle.link.proof, costly)

@@ -192,6 +192,23 @@ def test_zip_damaged_member(bundle, tmp_path):
     undecided(path, "not a readable zip")
 
 
+def test_zip_with_a_long_list_of_members(bundle, tmp_path):
+    """A list of millions of members would cost gigabytes before the first name is looked at."""
+    path = write_zip(tmp_path / "b.zip", [(f"{i}", b"") for i in range(2000)])
+    undecided(path, "list of 2000 members")
+    data = bytearray(path.read_bytes())
+    data[-14:-10] = struct.pack("<HH", 5, 5)  # a false count
+    path.write_bytes(bytes(data))
+    undecided(path, "zip: a list of 5 members in")
+
+
+def test_zip_with_a_comment(bundle, tmp_path):
+    path = write_zip(tmp_path / "b.zip", members_of(bundle))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"PK"
+    undecided(path, "")
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_spoilt_zip_never_crashes(tmp_path_factory, data):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import verifier.link
 from verifier.cli import main
 from verifier.report import DEVELOPMENT_WARNING, Status
+from verifier.verify import Options
+
+from .conftest import ASSETS
 
 P = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 Q = 21888242871839275222246405745257275088696311157297823662689037894645226208583
@@ -319,8 +325,6 @@ def test_step_9_another_size(bundle, verify):
 
 @pytest.mark.parametrize("file", ["profile.json", "link/vk.key", "srs/k9.srs", "srs/k1.srs", "fpm/generator.onnx"])
 def test_a_damaged_installation_is_undecided(bundle, toy, verify, monkeypatch, tmp_path, file):
-    import shutil
-
     copy = tmp_path / "profiles" / toy.name
     shutil.copytree(toy, copy)
     data = bytearray((copy / file).read_bytes())
@@ -374,3 +378,21 @@ def test_command_lists_profiles(toy):
     result = CliRunner().invoke(main, ["--list-profiles"])
     assert result.exit_code == 0
     assert result.output.startswith("toy-dev  toy, k=9, development SRS")
+
+
+def test_half_an_opening_is_refused():
+    with pytest.raises(ValueError, match="together"):
+        Options(weights=Path("x"))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_changed_byte_is_accepted(toy, verify, tmp_path_factory, data):
+    """Any one byte of any file: never accepted, never a crash."""
+    folder = tmp_path_factory.mktemp("bytes") / "bundle"
+    shutil.copytree(ASSETS / "bundle", folder)
+    path = folder / data.draw(st.sampled_from(sorted(file.name for file in folder.iterdir())))
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bytes(content))
+    assert verify(folder).verdict in ("rejected", "undecided")
