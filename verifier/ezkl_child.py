@@ -66,11 +66,16 @@ def _limit(address_space: int, file_bytes: int) -> None:
 
 
 def main() -> None:
-    """Answer jobs until standard input ends. Arguments: bytes of address space, bytes of the largest file."""
+    """Answer jobs until standard input ends.
+
+    Arguments: bytes of address space, bytes of the largest file, ezkl's folder.
+    """
     _limit(int(sys.argv[1]), int(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
+    if sys.argv[3] and sys.argv[3] not in sys.path:
+        sys.path.append(sys.argv[3])
     import ezkl
 
     operations = {"verify": _verify, "commit": _commit}

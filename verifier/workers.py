@@ -7,6 +7,8 @@ reads are files written here, into a private directory, from bytes that were che
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import itertools
 import json
 import os
@@ -31,6 +33,7 @@ from verifier.errors import Rejected, TimeLimit, ToolFailure
 T = TypeVar("T")
 
 LANES = 2
+EZKL_VERSION = "23.0.5"  # as in pyproject.toml
 CHILD = Path(__file__).with_name("ezkl_child.py")
 
 
@@ -190,7 +193,27 @@ def child_command() -> list[str]:
         str(CHILD),
         str(limits.CHILD_ADDRESS_SPACE),
         str(limits.CHILD_FILE_BYTES),
+        _folder_of_ezkl(),
     ]
+
+
+def _folder_of_ezkl() -> str:
+    """Where this Python finds ezkl (isolated mode would not look into a user's own site-packages).
+
+    Raises:
+        ToolFailure: it is missing, or another version: proof format and defaults are part of the protocol.
+    """
+    try:
+        version = importlib.metadata.version("ezkl")
+    except importlib.metadata.PackageNotFoundError:
+        version = "none"
+    if version != EZKL_VERSION:
+        raise ToolFailure(
+            f"ezkl {EZKL_VERSION} is needed, found {version}",
+            hint=f"pip install ezkl=={EZKL_VERSION}",
+        )
+    spec = importlib.util.find_spec("ezkl")
+    return str(Path(spec.origin).parent.parent) if spec is not None and spec.origin is not None else ""
 
 
 class Workers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,15 @@ def test_only_the_child_imports_ezkl():
 
     code = "import sys, verifier.cli, verifier.verify; sys.exit('ezkl' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_another_ezkl_is_undecided(monkeypatch, bundle, verify):
+    monkeypatch.setattr(verifier.workers, "EZKL_VERSION", "1.2.3")
+    report = verify(bundle)
+    assert (report.verdict, report.failure.code) == ("undecided", "tool-failure")
+    assert "ezkl 1.2.3 is needed, found 23." in report.failure.message
+
+
+def test_the_pinned_ezkl_is_the_one_in_pyproject():
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    assert f'"ezkl=={verifier.workers.EZKL_VERSION}"' in text
