@@ -39,9 +39,9 @@ def test_norms_have_exact_bounds(profile, c, term, sign):
         encoder.check_norms(norms, [c] * 6, profile)
 
 
-@pytest.mark.parametrize("norm", [0, 1 << 64, FIELD_MODULUS - 1])
-def test_norms_that_are_nothing_like_it(profile, norm):
-    with pytest.raises(Rejected):
+@pytest.mark.parametrize(("norm", "words"), [(0, "expected"), (1 << 64, "2\\^64"), (FIELD_MODULUS - 1, "2\\^64")])
+def test_norms_that_are_nothing_like_it(profile, norm, words):
+    with pytest.raises(Rejected, match=words):
         encoder.check_norms([norm] * 6, [1024] * 6, profile)
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import verifier.limits
 import verifier.link
 from verifier.cli import main
 from verifier.report import DEVELOPMENT_WARNING, Status
@@ -122,6 +123,7 @@ SHOPPING = {
     "tokens.rule": lambda v: v["tokens"].update(rule="mine"),
     "tokens.K": lambda v: v["tokens"].update(K=v["tokens"]["K"] - 8),
     "tokens.candidates": lambda v: v["tokens"].update(candidates=10_000, K=4096),
+    "tokens.K: 96, at least 256": lambda v: v["tokens"].update(candidates=100, K=96),
     "model.family": lambda v: v["model"].update(family="other"),
     "model.layers": lambda v: v["model"].update(layers=[0, 1]),
     "model.kv_heads": lambda v: v["model"].update(kv_heads=3),
@@ -150,6 +152,11 @@ def test_step_2_vectors_must_fit_the_size_class(bundle, verify, edit):
 
     edit(bundle / "statement.json", widen)
     rejected(verify(bundle), 2, "size_class")
+
+
+def test_step_2_too_many_rows(bundle, verify, monkeypatch):
+    monkeypatch.setattr(verifier.limits, "MAX_COMMITMENTS_BYTES", 64 * 100)
+    rejected(verify(bundle), 2, "rows are too many")
 
 
 # ---------------------------------------- step 3, points
@@ -284,12 +291,12 @@ def test_step_7_every_column_is_compared(position, toy):
 
 def test_step_8_the_output_must_be_zero(bundle, verify, edit):
     edit(bundle / "link.json", lambda v: v.update(instances=["0" * 63 + "1"]))
-    rejected(verify(bundle), 8)
+    rejected(verify(bundle), 8, "not exactly one, equal to 0")
 
 
 def test_step_8_extra_instances(bundle, verify, edit):
     edit(bundle / "link.json", lambda v: v["instances"].append("0" * 64))
-    rejected(verify(bundle), 8)
+    rejected(verify(bundle), 8, "not exactly one, equal to 0")
 
 
 def test_step_8_a_spoilt_proof(bundle, verify):
