@@ -202,6 +202,12 @@ def test_zip_with_a_long_list_of_members(bundle, tmp_path):
     undecided(path, "zip: a list of 5 members in")
 
 
+def test_zip_larger_than_any_bundle(tmp_path):
+    with (tmp_path / "b.zip").open("wb") as stream:
+        stream.truncate(limits.MAX_ZIP_BYTES + 1)  # sparse: costs nothing
+    undecided(tmp_path / "b.zip", "larger than any bundle")
+
+
 def test_zip_with_a_comment(bundle, tmp_path):
     path = write_zip(tmp_path / "b.zip", members_of(bundle))
     with zipfile.ZipFile(path, "a") as archive:

@@ -166,3 +166,9 @@ def test_base64_round_trip(data):
 def test_refused_base64(text):
     with pytest.raises(Rejected):
         strict_base64(text, "f")
+
+
+@pytest.mark.parametrize("value", [[], ["type"], [["type", 1]], "type", 5, None, True])
+def test_only_an_object_has_fields(value):
+    with pytest.raises(Rejected, match="not an object"):
+        strict_json.Reader(value, "f")

@@ -9,14 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import verifier.limits
 import verifier.link
-from verifier.cli import main
 from verifier.report import DEVELOPMENT_WARNING, Status
 from verifier.verify import Options
 
@@ -327,7 +325,7 @@ def test_step_9_another_size(bundle, verify):
     rejected(verify(bundle), 9, "8 x 8")
 
 
-# ---------------------------------------- the profile, and the command
+# ---------------------------------------- the profile, and everything else
 
 
 @pytest.mark.parametrize("file", ["profile.json", "link/vk.key", "srs/k9.srs", "srs/k1.srs", "fpm/generator.onnx"])
@@ -341,50 +339,6 @@ def test_a_damaged_installation_is_undecided(bundle, toy, verify, monkeypatch, t
     report = verify(bundle)
     assert (report.verdict, report.failure.code) == ("undecided", "bad-installation")
     assert file in report.failure.message
-
-
-@pytest.mark.parametrize(
-    ("arguments", "exit_code", "last"),
-    [
-        (["--allow-dev-srs"], 0, "ACCEPTED: "),
-        ([], 3, "UNDECIDED at step 10 (srs): "),
-        (["--weights", "x"], 2, ""),
-        (["--opening", "x"], 2, ""),
-        (["--time-limit", "0"], 2, ""),
-        (["--time-limit", "nan"], 2, ""),
-        (["--time-limit", "inf"], 2, ""),
-        (["--nonsense"], 2, ""),
-        (["--allow-dev-srs", "--time-limit", "0.000001"], 3, "UNDECIDED at step "),
-    ],
-)
-def test_command(bundle, arguments, exit_code, last):
-    result = CliRunner().invoke(main, [str(bundle), *arguments])
-    assert result.exit_code == exit_code, result.output
-    if last:
-        lines = result.output.strip().splitlines()
-        assert lines[-1].startswith(last)
-        assert sum(line.startswith(("ACCEPTED", "REJECTED", "UNDECIDED")) for line in lines) == 1
-
-
-def test_command_rejects(bundle):
-    change_proof(bundle / "link.json", -1)
-    result = CliRunner().invoke(main, [str(bundle)])
-    assert result.exit_code == 4
-    assert result.output.strip().splitlines()[-1].startswith("REJECTED at step 8 (link proof): ")
-
-
-def test_command_json(bundle):
-    result = CliRunner().invoke(main, [str(bundle), "--allow-dev-srs", "--json"])
-    report = json.loads(result.stdout)
-    assert (report["verdict"], report["exit_code"], result.exit_code) == ("accepted", 0, 0)
-    assert [check["step"] for check in report["checks"]] == list(range(1, 11))
-    assert report["metadata_unverified"]["name"] == "toy"
-
-
-def test_command_lists_profiles(toy):
-    result = CliRunner().invoke(main, ["--list-profiles"])
-    assert result.exit_code == 0
-    assert result.output.startswith("toy-dev  toy, k=9, development SRS")
 
 
 def test_half_an_opening_is_refused():
