@@ -1,11 +1,12 @@
-"""huref-verify: checks a proven fingerprint. Written from docs/protocol.md alone; shares no code with the
-prover.
+"""huref-verify: checks a proven fingerprint. Written from docs/protocol.md alone; shares no code with the prover.
 
-The way of the data: `cli` -> `verify` (the numbered procedure) -> `bundle`, `profile` (bytes to typed
-values) ->
-`statement`, `transcript`, `projection`, `link`, `encoder`, `image` (one check each, pure) -> `workers`,
-`ezkl_child`
-(the only door to ezkl) -> `report`. `opening` is the optional step 11.
+`cli` -> `verify` (the numbered procedure) -> `bundle`, `profile` (bytes to typed values) -> `statement`, `transcript`,
+`projection`, `link`, `encoder`, `image` (one check each, pure) -> `workers`, `ezkl_child` (the only door to ezkl) ->
+`report`. `opening` is the optional step 11.
+
+>>> from verifier.errors import STEP_NAMES
+>>> STEP_NAMES[7]
+'link inputs'
 """
 
 __all__ = ["__version__"]

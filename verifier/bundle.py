@@ -1,9 +1,8 @@
 """Step 1, format: a directory or zip becomes five typed files (docs/protocol.md section 7). Nothing in it
 is trusted.
 
-Refused before anything is read or unpacked: names not on the list, links and other things that are not
-plain files, sizes over
-the limits, members twice, encrypted members, compression other than stored or deflated.
+Refused before anything is read or unpacked: names not on the list, links and other things that are not plain files,
+sizes over the limits, members twice, encrypted members, compression other than stored or deflated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Step 11: reads what the commitments are about from a Hugging Face checkpoint (docs/protocol.md section 3).
 
-Own, bounded readers: config.json, tokenizer.json, safetensors (8 bytes of length, a JSON header, raw
-little-endian data). Tensors are
-memory-mapped; nothing is executed. Whatever cannot be read is `BadOpening`: undecided.
+Own, bounded readers: config.json, tokenizer.json, safetensors (8 bytes of length, a JSON header, raw little-endian
+data). Tensors are memory-mapped; nothing is executed. Whatever cannot be read is `BadOpening`: undecided.
 """
 
 from __future__ import annotations

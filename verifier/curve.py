@@ -1,10 +1,8 @@
 """Sums of points, computed by `ezkl.kzg_commit` over bases files (docs/protocol.md section 2).
 
-An SRS file is a list of bases: u32 little-endian k, 2^k monomial points, 2^k Lagrange points, two G2 points
-(256 bytes). A G1
-point is x then y, 32 bytes each, little-endian, in Montgomery form; zeros are the identity. `kzg_commit`
-reads the Lagrange list
-only, so a file with other points there makes it a multi-scalar multiplication over those.
+An SRS file is a list of bases: u32 little-endian k, 2^k monomial points, 2^k Lagrange points, two G2 points (256
+bytes). A G1 point is x then y, 32 bytes each, little-endian, in Montgomery form; zeros are the identity. `kzg_commit`
+reads the Lagrange list only, so a file with other points there makes it a multi-scalar multiplication over those.
 
 B, the commitment of the empty message, is the sum of the Lagrange points of a circuit's unusable rows,
 which hold the constant 1.

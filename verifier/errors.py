@@ -1,8 +1,7 @@
 """The error tree, the steps' names, and how an error becomes a verdict (docs/protocol.md section 9).
 
-A `Rejected` says that the bundle is wrong; an `Undecided` that this machine could not tell. Both carry
-`code` (stable, for
-machines), `step` (a number of section 9, 0 before step 1) and `hint` (what a person can do).
+A `Rejected` says that the bundle is wrong; an `Undecided` that this machine could not tell. Both carry `code`
+(stable, for machines), `step` (a number of section 9, 0 before step 1) and `hint` (what a person can do).
 """
 
 from __future__ import annotations

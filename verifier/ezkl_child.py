@@ -1,11 +1,9 @@
 """The only module that imports ezkl. Run as a script in a child process: jobs in, answers out, one JSON
 object a line.
 
-It is started by `workers` with its own process group, limits and an empty environment. ezkl may crash this
-process, hang, or
-print what it likes: standard output is kept for answers, everything else goes to standard error. Standalone
-on purpose: it
-imports nothing of the verifier, because it is started by its path in Python's isolated mode.
+It is started by `workers` with its own process group, limits and an empty environment. ezkl may crash this process,
+hang, or print what it likes: standard output is kept for answers, everything else goes to standard error. Standalone
+on purpose: it imports nothing of the verifier, because it is started by its path in Python's isolated mode.
 
 Jobs: {"op": "verify", "proof", "settings", "vk", "srs"} -> {"ok": true} or {"refused": text};
 {"op": "commit", "message", "settings", "vk", "srs"} -> {"points": hex, 64 bytes each, big-endian};

@@ -1,8 +1,7 @@
 """Step 9, image: the published picture equals G(z) (docs/protocol.md section 9).
 
-The PNG is taken apart here before any library decodes it: signature, header, data, end, checksums, exact
-length when inflated,
-nothing else. Other chunks could make programs show another picture than the one compared (gamma, colour
+The PNG is taken apart here before any library decodes it: signature, header, data, end, checksums, exact length when
+inflated, nothing else. Other chunks could make programs show another picture than the one compared (gamma, colour
 profiles, animation).
 """
 

@@ -1,8 +1,7 @@
 """Published profiles: what the verifier trusts, pinned by `trust.json` (docs/protocol.md section 8).
 
-`trust.json` names each profile and the SHA-256 of its profile.json, which names every other file by digest.
-All of them are read once
-and checked; what is used later is the checked bytes, not the files.
+`trust.json` names each profile and the SHA-256 of its profile.json, which names every other file by digest. All of
+them are read once and checked; what is used later is the checked bytes, not the files.
 """
 
 from __future__ import annotations

@@ -24,9 +24,8 @@ class Projection:
 def projection(seed: bytes, tokens: int, g: int) -> Projection:
     """P for K = `tokens`.
 
-    `keys = SHAKE256("huref-zk/v1/projection" || seed || u32be(K) || u32be(g), 8K bytes)`; the token at
-    `perm[r]` is in row `r mod g`,
-    with sign +1 if `floor(r/g)` is even.
+    `keys = SHAKE256("huref-zk/v1/projection" || seed || u32be(K) || u32be(g), 8K bytes)`; the token at `perm[r]` is
+    in row `r mod g`, with sign +1 if `floor(r/g)` is even.
     """
     data = hashlib.shake_256(b"huref-zk/v1/projection" + seed + u32be(tokens) + u32be(g)).digest(8 * tokens)
     keys = [int.from_bytes(data[i : i + 8], "big") for i in range(0, len(data), 8)]

@@ -1,9 +1,8 @@
 """Step 2, statement: the typed statement, and what it must share with the pinned profile (docs/protocol.md
 section 7).
 
-Whoever lets the prover choose lets it shop: everything but the model's own shape, its tokens, c_t and the
-free metadata must be
-equal to the profile's.
+Whoever lets the prover choose lets it shop: everything but the model's own shape, its tokens, c_t and the free
+metadata must be equal to the profile's.
 """
 
 from __future__ import annotations

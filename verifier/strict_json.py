@@ -1,8 +1,7 @@
 """JSON that means one thing only: UTF-8, no duplicate keys, no floats, no NaN, ASCII keys, bounded depth.
 
-`parse` gives plain values; `Reader` turns them into typed ones, refusing unknown keys. Bytes that are not
-JSON at all are
-`Unreadable` (undecided); JSON that breaks a rule of this protocol is `Rejected`.
+`parse` gives plain values; `Reader` turns them into typed ones, refusing unknown keys. Bytes that are not JSON at all
+are `Unreadable` (undecided); JSON that breaks a rule of this protocol is `Rejected`.
 """
 
 from __future__ import annotations

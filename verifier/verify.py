@@ -1,8 +1,7 @@
 """The procedure: docs/protocol.md section 9, step by step, same numbers and names.
 
-Costly parts (ezkl, the generator) start as soon as what they read is typed; each is judged at its step. The
-first step that fails
-ends the procedure, and the report shows the rest as not checked.
+Costly parts (ezkl, the generator) start as soon as what they read is typed; each is judged at its step. The first
+step that fails ends the procedure, and the report shows the rest as not checked.
 """
 
 from __future__ import annotations

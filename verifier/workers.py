@@ -1,8 +1,7 @@
 """Two child processes that run ezkl, with a time limit and a memory limit; typed results for everybody else.
 
-A child that crashes, hangs, prints or answers nonsense becomes `ToolFailure` or `TimeLimit`: undecided,
-never accepted. What ezkl
-reads are files written here, into a private directory, from bytes that were checked.
+A child that crashes, hangs, prints or answers nonsense becomes `ToolFailure` or `TimeLimit`: undecided, never
+accepted. What ezkl reads are files written here, into a private directory, from bytes that were checked.
 """
 
 from __future__ import annotations

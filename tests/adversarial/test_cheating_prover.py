@@ -1,7 +1,7 @@
 """Malicious provers against the real verifier: each must be rejected, at the step and for the reason that stops it.
 
-The names carry the step of docs/protocol.md, section 9, that rejects. Where a check exists for one zero or one range, the test
-also shows that the attack is real: without that check its relation would hold.
+The names carry the step of docs/protocol.md, section 9, that rejects. Where a check exists for one zero or one
+range, the test also shows that the attack is real: without that check its relation would hold.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tests.adversarial.cheats import (
     wider,
     with_point,
 )
+from tests.conftest import EXAMPLE
 
 
 class SwappedTerms(CheatingProver):
@@ -44,6 +45,16 @@ class SwappedTerms(CheatingProver):
         return vector
 
 
+@pytest.fixture(scope="module")
+def swapped(world, tmp_path_factory):
+    """The parts of a run with swapped terms up to its encoder proof: three attacks on the link argument start there."""
+    folder = tmp_path_factory.mktemp("swapped")
+    prover = SwappedTerms(world, folder, *world.row_parts)
+    prover.graft_from = proof_of(world.honest.files, "link.json")
+    prover.run()
+    return replace(world, honest_job=folder)
+
+
 def test_honest_bundle_is_accepted(world, tmp_path):
     """The control: everything below differs from this in one step."""
     report = verify(world.honest.files, tmp_path)
@@ -51,29 +62,45 @@ def test_honest_bundle_is_accepted(world, tmp_path):
     assert all(check.status.value == "passed" for check in report.checks)
 
 
-def test_step8_false_terms(world, tmp_path):
+def test_step8_false_terms(swapped, tmp_path):
     """S' of one's own choice, everything else honest: the relation is not zero, and claiming zero does not help."""
 
     class Liar(SwappedTerms):
         claim_zero = True
 
-    cheat = Liar(world, tmp_path, *world.row_parts)
+    cheat = Liar(swapped, tmp_path, *swapped.row_parts, "encoder-proof")
     files = cheat.run().files
     assert cheat.relation != 0
-    expect_rejected(verify(files, tmp_path), 8)
+    expect_rejected(verify(files, tmp_path), 8, "proof")
     honest_instance = edit(files, "link.json", lambda d: d.update(instances=[f"{cheat.relation:064x}"]))
     expect_rejected(verify(honest_instance, tmp_path), 8, "instance")
 
 
-def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_path):
-    """A graph whose output is always zero, proven with the published proving key, on a false S'."""
-    model = link_graph(world.profile.size)
+def reading_late(model, start, data_length):
+    """The link graph with slot 0 reading S' from entry `start` on, where nothing but this prover looks."""
+    for name, value in (("late", start), ("early_end", data_length - start)):
+        model.graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, [1], [value]))
     for node in model.graph.node:
-        if node.op_type == "Add" and node.output[0] == "sum_11":
-            node.op_type, node.input[0], node.input[1] = "Sub", "product_11", "product_11"
+        if node.output[0] == "left_0_data":
+            node.input[1] = "late"
+        if node.output[0] == "right_0_data":
+            node.input[2] = "early_end"
     onnx.checker.check_model(model)
+    return model
 
-    class Liar(SwappedTerms):
+
+def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_path):
+    """False terms where the encoder reads, the true ones behind them, and a graph that reads those: its output is 0."""
+    count = 6 * world.profile.g**2
+    model = reading_late(link_graph(world.profile.size), count, world.profile.size.data_length)
+
+    class Liar(CheatingProver):
+        def s_prime(self):
+            vector = super().s_prime()
+            vector[count : 2 * count] = vector[:count]
+            vector[0], vector[1] = vector[1], vector[0]
+            return vector
+
         def link_proof(self, vectors):
             assert relation(vectors, self.size.data_length) != 0
             proof = prove_with_graph(self.profile, "link", model, vectors, tmp_path)
@@ -125,6 +152,12 @@ def test_step7_row_replaced_by_the_prover_itself(world, tmp_path):
     class Liar(CheatingProver):
         graft_from = proof_of(world.honest.files, "link.json")
 
+        def s_prime(self):
+            return honest_s_prime(world, tmp_path)
+
+        def encoder_proof(self, s_prime):
+            return proof_of(world.honest.files, "encoder.json")
+
         def commit_rows(self, matrices):
             result = super().commit_rows(matrices)
             name = list(result)[1]
@@ -146,7 +179,7 @@ def absorbed_labels(world) -> list[str]:
 
 @pytest.mark.parametrize("index", range(29))
 def test_step7_each_absorbed_item_binds_the_challenges(world, tmp_path, index):
-    """A prover that chooses one absorbed item after the challenges: the verifier heard that item, so its challenges differ.
+    """A prover that chooses one absorbed item after the challenges: the verifier heard it, so its challenges differ.
 
     The proof's columns are what this prover's transcript gives, so a verifier deaf to the same item would pass step 7.
     """
@@ -214,9 +247,9 @@ class SolvedY(BentArgument):
         return witness
 
 
-def test_step7_y_solved_after_the_challenges(world, tmp_path):
-    """False S', and one entry of y_0 solved for: a whole, valid proof of a true relation, about the wrong challenges."""
-    cheat = SwappedTerms(world, tmp_path, *world.row_parts)
+def test_step7_y_solved_after_the_challenges(swapped, tmp_path):
+    """False S', one entry of y_0 solved for: a whole, valid proof of a true relation, about the wrong challenges."""
+    cheat = SwappedTerms(swapped, tmp_path, *swapped.row_parts, "encoder-proof")
     cheat.argument, cheat.transcript = SolvedY, Deaf("y/0/u")
     files = cheat.run().files
     assert cheat.relation == 0
@@ -225,32 +258,29 @@ def test_step7_y_solved_after_the_challenges(world, tmp_path):
 
 
 class TailedY(BentArgument):
-    """y_2 and y'_2 agree with the rows up to e_t; past it their product is what a false S' needs."""
+    """y_0 and y'_0 agree with the rows; past every e_t, their product is what the swapped terms need."""
 
     def bend(self, ys):
-        end, (y, y_prime) = self.shape.intermediate_size, ys[2]
-        # S'_2[0][0] is 1 too large: <S', w> has grown by eps_2 sigma_0 tau_0, so must eps_2 c_2 <y_2, y'_2>
-        y[end] = self.transcript.drawn["sigma"][0] * self.transcript.drawn["tau"][0] % P
-        y_prime[end] = pow(self.scale[2], -1, P)
+        end, (y, y_prime) = self.shape.intermediate_size, ys[0]
+        sigma, tau = self.transcript.drawn["sigma"], self.transcript.drawn["tau"]
+        # swapping S'_0[0][0] and S'_0[0][1] moved <S', w> by eps_0 (new_00 - new_01) sigma_0 (tau_0 - tau_1),
+        # and so must eps_0 c_0 <y_0, y'_0> move
+        y[end] = (self.s_prime[0] - self.s_prime[1]) * sigma[0] * (tau[0] - tau[1]) % P
+        y_prime[end] = pow(self.scale[0], -1, P)
         return ys
 
 
-def test_step8_y_with_garbage_past_its_length(world, tmp_path):
+def test_step8_y_with_garbage_past_its_length(swapped, tmp_path):
     """rho and rho' are drawn over all M entries; were they zero past e_t, this relation would hold."""
 
-    class Liar(CheatingProver):
+    class Liar(SwappedTerms):
         argument = TailedY
         claim_zero = True
 
-        def s_prime(self):
-            vector, at = super().s_prime(), 2 * self.profile.g**2
-            vector[at] = (vector[at] + 1) % P
-            return vector
-
-    cheat = Liar(world, tmp_path, *world.row_parts)
+    cheat = Liar(swapped, tmp_path, *swapped.row_parts, "encoder-proof")
     cheat.transcript = Deaf()
     files = cheat.run().files
-    end = world.source.shape.intermediate_size
+    end = swapped.source.shape.intermediate_size
     weaker = [list(vector) for vector in cheat.vectors]
     for index in (15, 19):  # rho, rho'
         weaker[index][end:] = [0] * (len(weaker[index]) - end)
@@ -304,6 +334,12 @@ def test_step8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
     class Cancelling(HiddenDimensions):
         parts = (0,)
 
+        def s_prime(self):
+            return honest_s_prime(world, tmp_path)  # the terms are the same, so the honest encoder proof serves
+
+        def encoder_proof(self, s_prime):
+            return proof_of(world.honest.files, "encoder.json")
+
         def hide(self, matrices):
             by, name = self.source.projection, "embedding"
             first, second = np.flatnonzero(by.bucket == 0)[:2]
@@ -320,7 +356,7 @@ def test_step8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
     expect_rejected(verify(files, tmp_path), 8, "proof")
 
 
-@pytest.mark.parametrize(("factor", "step"), [(1.05, 6), (0.95, 6), (0, 2), (-1, 2)])
+@pytest.mark.parametrize(("factor", "step"), [(1.05, 6), (0, 2), (-1, 2)])
 def test_scale_integers_leave_no_freedom(world, tmp_path, factor, step):
     """c_0 off by 5% fails the norms (step 6); zero, or negative modulo p, is out of range (step 2)."""
 
@@ -339,12 +375,10 @@ def test_scale_integers_leave_no_freedom(world, tmp_path, factor, step):
 
 
 def test_step4_encoder_proof_of_another_bundle(world, tmp_path):
-    """The encoder proof of a second honest bundle of the same model (other salts): it is about another S' commitment."""
-    other = CheatingProver(world, tmp_path, *world.row_parts, session=b"u" * 32)
-    other.graft_from = proof_of(world.honest.files, "link.json")
-    files = other.run().files
-    swapped = {**world.honest.files, "encoder.json": files["encoder.json"]}
-    expect_rejected(verify(swapped, tmp_path), 4, "S'")
+    """The encoder proof of the example bundle: honest, of the same model, but of another S' commitment."""
+    other = (EXAMPLE / "encoder.json").read_bytes()
+    assert proof_of({"encoder.json": other}, "encoder.json").instances[:6]
+    expect_rejected(verify({**world.honest.files, "encoder.json": other}, tmp_path), 4, "S'")
 
 
 def test_step5_features_of_ones_own_choice(world, tmp_path):
