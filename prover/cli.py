@@ -5,12 +5,17 @@ Exit codes: 0 done, 2 wrong usage or bad input (nothing is left half-written). `
 
 from __future__ import annotations
 
+import errno
 import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
 
 try:
     import click
 
     from circuits.cli import circuits_group, srs_group
+    from circuits.digests import storage_error
     from circuits.errors import HurefError
     from prover.ics_cli import ics
     from prover.prove_cli import prove
@@ -19,6 +24,8 @@ except ImportError as missing:  # a plain install is the verifier alone
 else:
     _MISSING = None
 
+    _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
     class _Group(click.Group):
         """Turns the project's errors into a message on stderr and exit code 2; others are bugs and show as such."""
 
@@ -26,11 +33,19 @@ else:
             try:
                 return super().invoke(context)
             except HurefError as error:
-                step = f" [{error.step}]" if error.step else ""
-                click.echo(f"error ({error.code}){step}: {error.message}", err=True)
-                if error.hint:
-                    click.echo(f"  hint: {error.hint}", err=True)
-                context.exit(2)
+                self._refuse(context, error)
+            except OSError as error:  # working files lie in the system's temporary folder, which may be full
+                if error.errno not in _FULL_DISK:
+                    raise
+                self._refuse(context, storage_error(Path(error.filename or tempfile.gettempdir()), error))
+
+        @staticmethod
+        def _refuse(context: click.Context, error: HurefError) -> NoReturn:
+            step = f" [{error.step}]" if error.step else ""
+            click.echo(f"error ({error.code}){step}: {error.message}", err=True)
+            if error.hint:
+                click.echo(f"  hint: {error.hint}", err=True)
+            context.exit(2)
 
     @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(package_name="huref-zk", prog_name="huref")
