@@ -42,8 +42,8 @@ def load_or_create(path: Path, bundle: Path, weights_sha256: bytes) -> Secret:
 
     Raises UsageError when `path` lies in or beside the bundle, BundleError when it belongs to other weights.
     """
-    beside = bundle.absolute().parent
-    if path.absolute().parent in (beside, bundle.absolute()):
+    real, target = path.resolve(), bundle.resolve()  # no way around by links or "..": --force wipes the bundle's folder
+    if real.parent == target.parent or target in real.parents:
         raise UsageError(
             f"{path}: the secret would lie beside the bundle {bundle}",
             step="secret",
