@@ -74,7 +74,7 @@ class Encoder(nn.Module):
 
 
 def fixed_point_features(encoder: Encoder, terms: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The circuit's arithmetic in integers: terms at scale 2^8, weights at 2^8, no rescaling, features at 2^24.
+    """The circuit's arithmetic in integers: terms and weights at scale 2^8, features rounded from 2^24 to 2^16.
 
     Args:
         encoder: with rounded weights.
@@ -86,8 +86,8 @@ def fixed_point_features(encoder: Encoder, terms: npt.NDArray[np.float64]) -> np
     x = torch.from_numpy(np.rint(terms * INPUT_SCALE).astype(np.int64))
     w1, w2 = ((w.detach().double() * PARAM_SCALE).round().long() for w in (encoder.w1, encoder.w2))
     hidden = torch.clamp(patches(x) @ w1, min=0)
-    out: npt.NDArray[np.int64] = (hidden.transpose(1, 2).reshape(-1, CHANNELS * SIDE * SIDE) @ w2).numpy()
-    return out
+    out: npt.NDArray[np.float64] = (hidden.transpose(1, 2).reshape(-1, CHANNELS * SIDE * SIDE) @ w2).numpy() / 256.0
+    return np.rint(out).astype(np.int64)
 
 
 def whitening_head(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -21,10 +21,10 @@ from fpm.synthetic import pairs
 class EncoderTraining:
     """Everything that decides the result."""
 
-    pairs: int = 8192  # independent synthetic models, each with one noisy offspring
-    held_out: int = 1024  # further ones, for the figures only
-    batch: int = 256
-    steps: int = 1500
+    pairs: int = 4096  # independent synthetic models, each with one noisy offspring
+    held_out: int = 512  # further ones, for the figures only
+    batch: int = 128
+    steps: int = 1000
     rate: float = 1e-3
     alpha: float = 0.1  # weight noise of positives, relative (HuRef)
     alpha_embedding: float = 0.4  # embedding noise of positives, relative (HuRef)

@@ -96,7 +96,7 @@ def test_damaged_head_is_refused(tmp_path, damage: str) -> None:  # type: ignore
 def test_fixed_point_keeps_z(finger: Fingerprinter, sample: tuple[np.ndarray, np.ndarray]) -> None:
     x = sample[0].astype(np.float64)
     integer = fixed_point_features(finger.encoder, np.rint(x * 256) / 256)
-    z = latent(integer / 2.0**24, finger.weight, finger.bias)
+    z = latent(integer / 2.0**16, finger.weight, finger.bias)
     assert ((z * finger(x)).sum(1) / Z_DIM).min() > 0.999
 
 
