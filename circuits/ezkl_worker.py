@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from circuits.errors import CircuitError, StorageError
 SCALAR_BYTES = 32
 POINT_BYTES = 64
 MEMORY_LIMIT_BYTES = 20 * 2**30  # of the 24 GB every machine here has
+POLL_S = 1.0
+STALL_S = 30.0  # without processor time: a deadlock, not a slow disk
+MAX_STALLS = 3
 OUTPUT_TAIL = 400  # characters of ezkl's own words that go into an error message
 
 
@@ -37,30 +41,73 @@ def call(function: str, *, time_limit_s: float, **arguments: Any) -> Any:
         command = [sys.executable, "-m", "circuits.ezkl_worker", str(job)]
         path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "RUST_LOG": "off"}
-        try:
-            done = subprocess.run(
+        for _attempt in range(MAX_STALLS):
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=time_limit_s,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 env=environment,
                 cwd=folder,
-                check=False,
             )
-        except subprocess.TimeoutExpired:
+            words = _watch(process, function, time_limit_s)
+            if words is not None:
+                break
+        else:
             raise CircuitError(
-                f"ezkl {function} ran past its limit of {time_limit_s:.0f} s",
+                f"ezkl {function} stopped moving {MAX_STALLS} times",
                 step=function,
-                hint="run again on a less busy machine; nothing was written",
-            ) from None
-        if done.returncode == 0 and answer.exists():
+                hint="a deadlock inside ezkl; run again, and report it if it stays",
+            )
+        if process.returncode == 0 and answer.exists():
             return json.loads(answer.read_text())["value"]
-        words = done.stderr.decode("utf-8", "replace").strip()[-OUTPUT_TAIL:]
+        words = words[-OUTPUT_TAIL:]
         if "No space left on device" in words:
             raise StorageError(
                 f"the disk filled up during ezkl {function}", step=function, hint="free space, run again"
             )
-        raise CircuitError(f"ezkl {function} failed: {words or f'exit status {done.returncode}'}", step=function)
+        raise CircuitError(f"ezkl {function} failed: {words or f'exit status {process.returncode}'}", step=function)
+
+
+def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float) -> str | None:
+    """Wait for the child; returns what it wrote on stderr, or None after killing one that had stopped moving.
+
+    ezkl holds Python's lock while it proves; a thread of its own that wants to log then waits for ever, even with
+    logging disabled (seen once in some forty proofs, of a circuit that was not satisfied). Such a child uses no processor time.
+    """
+    start, moved = time.monotonic(), time.monotonic()
+    used: int | None = -1
+    try:
+        while True:
+            try:
+                _, error = process.communicate(timeout=POLL_S)
+                return error.decode("utf-8", "replace").strip()
+            except subprocess.TimeoutExpired:
+                now, before = time.monotonic(), used
+                used = _processor_ticks(process.pid)
+                if used != before:
+                    moved = now
+                elif used is not None and now - moved > STALL_S:
+                    return None
+                if now - start > time_limit_s:
+                    raise CircuitError(
+                        f"ezkl {function} ran past its limit of {time_limit_s:.0f} s",
+                        step=function,
+                        hint="run again on a less busy machine; nothing was written",
+                    ) from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def _processor_ticks(pid: int) -> int | None:
+    """User and system time of a process and its threads; None where /proc does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[11]) + int(fields[12])
 
 
 def _settings(onnx: str, out: str, run_args: dict[str, Any]) -> None:
