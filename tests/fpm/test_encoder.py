@@ -166,7 +166,7 @@ def test_contrastive_loss_on_known_angles() -> None:
 
 
 def test_training_lowers_the_loss_and_repeats_itself(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    config = EncoderTraining(pairs=320, held_out=4, batch=64, steps=51, rate=5e-4, gaussian_weight=0.1)
+    config = EncoderTraining(pairs=192, held_out=4, batch=64, steps=51, rate=5e-4, gaussian_weight=0.1)
     encoder, weight, _, record = train_encoder(config, tmp_path / "terms.npz")
     curve = record["curve"]
     assert isinstance(curve, list) and curve[-1]["loss"] < curve[0]["loss"]
