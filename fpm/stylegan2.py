@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -163,11 +164,11 @@ class Generator(nn.Module):
         """Draws z; not clamped (the exported graph clamps). With `blocks`, stops at that many resolutions."""
         w = self.mapping(z)
         x = self.const.expand(z.shape[0], -1, -1, -1).to(dtype).contiguous(memory_format=torch.channels_last)
-        image: Tensor | None = None
-        for block in self.blocks[:blocks]:
+        x, image = self.blocks[0](x, None, w)
+        for block in self.blocks[1:blocks]:
             x, image = block(x, image, w)
-        assert image is not None
-        return image
+        picture: Tensor = image
+        return picture
 
 
 class Discriminator(nn.Module):
@@ -200,6 +201,7 @@ class Discriminator(nn.Module):
 
 
 def _conv(layer: nn.Module, x: Tensor) -> Tensor:
-    assert isinstance(layer, nn.Conv2d)
-    bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    return F.conv2d(x, layer.weight.to(x.dtype), bias, padding=layer.padding)
+    """An nn.Conv2d in the type of x."""
+    conv = cast(nn.Conv2d, layer)
+    bias = None if conv.bias is None else conv.bias.to(x.dtype)
+    return F.conv2d(x, conv.weight.to(x.dtype), bias, padding=cast("tuple[int, int]", conv.padding))

@@ -13,6 +13,7 @@ import platform
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import matplotlib
 import torch
@@ -46,8 +47,7 @@ def write_record(name: str, record: dict[str, object], files: list[Path], runs: 
     versions = {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
     path = runs / f"{name}.json"
     path.write_text(json.dumps(record | {"files": digests, "versions": versions}, indent=1, default=float) + "\n")
-    curve = record["curve"]
-    assert isinstance(curve, list)
+    curve = cast("list[dict[str, float]]", record["curve"])
     figure, axes = plt.subplots(figsize=(5, 3), dpi=80)
     for key in [k for k in curve[-1] if k not in ("step", "seconds")] if curve else []:
         points = [(entry["step"], entry[key]) for entry in curve if key in entry]
