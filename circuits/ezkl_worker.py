@@ -73,7 +73,8 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
     """Wait for the child; returns what it wrote on stderr, or None after killing one that had stopped moving.
 
     ezkl holds Python's lock while it proves; a thread of its own that wants to log then waits for ever, even with
-    logging disabled (seen once in some forty proofs, of a circuit that was not satisfied). Such a child uses no processor time.
+    logging disabled (seen once in some forty proofs, of a circuit that was not satisfied).
+    It uses no processor time then.
     """
     start, moved = time.monotonic(), time.monotonic()
     used: int | None = -1
