@@ -34,6 +34,7 @@ from circuits.digests import sha256_file
 from circuits.errors import CircuitError, SrsError
 from circuits.profiles import CIRCUITS
 from circuits.size_classes import FIELD_MODULUS as P
+from prover.terms import scale_integers
 from tests.circuits.small import (
     TIME_LIMIT_S,
     USABLE_ROWS,
@@ -335,10 +336,11 @@ def test_rule_3_the_range_check_is_a_constraint(folder, small_srs, division):
 
 
 @pytest.mark.parametrize("what", [None, *OUT_OF_RANGE])
-def test_rule_3_published_encoder_refuses_entries_out_of_range(profile, tmp_path, what):
+def test_rule_3_published_encoder_refuses_entries_out_of_range(profile, source, tmp_path, what):
     """S' with one entry out of range has no proof under the published circuit; without it (None) a witness is there."""
     key, files = keys.proving_key(profile, "encoder"), profile.circuit("encoder")
-    s_prime = [2**profile.shift] * (6 * profile.g**2)
+    c = scale_integers(source.terms, profile.g, profile.shift, profile.document["scale"]["c_min"])
+    s_prime = [factor * int(x) for factor, term in zip(c, source.terms, strict=True) for x in term.reshape(-1)]
     s_prime += [0] * (profile.size.length - len(s_prime))
     if what is None:
         assert ezkl_finds_a_witness(key.compiled, files.vk, profile.srs, [s_prime], tmp_path)
@@ -405,8 +407,6 @@ def test_rule_6_the_norms_bound_covers_the_provers_freedom(profile, source):
     ezkl's own witness rounds in one way and offers no other, so the freedom is computed: the worst that it does to a
     norm is all elements moved away from zero, or all towards it. Both stay inside the bound; a c_t 0.1% off does not.
     """
-    from prover.terms import scale_integers
-
     scale, g = profile.document["features"]["scale"], profile.g
     target = g**2 << scale
     c = scale_integers(source.terms, g, profile.shift, profile.document["scale"]["c_min"])
