@@ -27,7 +27,7 @@ PATCH = 4
 CHANNELS = 16
 SIDE = GRID // PATCH
 PARAM_SCALE = 256  # 2**8, ezkl's param_scale
-INPUT_SCALE = 256  # terms enter the circuit as multiples of 1/256
+INPUT_SCALE = 2**16  # values in the circuit keep 16 fractional bits (scale_rebase_multiplier 2 * param_scale 8)
 
 
 def patches(terms: Tensor) -> Tensor:
@@ -74,20 +74,24 @@ class Encoder(nn.Module):
 
 
 def fixed_point_features(encoder: Encoder, terms: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The circuit's arithmetic in integers: terms and weights at scale 2^8, features rounded from 2^24 to 2^16.
+    """The circuit's arithmetic in integers: terms at scale 2^16, weights at 2^8, each product rounded back to 2^16.
 
     Args:
         encoder: with rounded weights.
-        terms: multiples of 1/256, [B, 6, 16, 16].
+        terms: multiples of 2^-16, [B, 6, 16, 16].
 
     Returns:
         int64 [B, 128].
     """
     x = torch.from_numpy(np.rint(terms * INPUT_SCALE).astype(np.int64))
     w1, w2 = ((w.detach().double() * PARAM_SCALE).round().long() for w in (encoder.w1, encoder.w2))
-    hidden = torch.clamp(patches(x) @ w1, min=0)
-    out: npt.NDArray[np.float64] = (hidden.transpose(1, 2).reshape(-1, CHANNELS * SIDE * SIDE) @ w2).numpy() / 256.0
-    return np.rint(out).astype(np.int64)
+    hidden = torch.clamp(_rescaled(patches(x) @ w1), min=0)
+    return _rescaled(hidden.transpose(1, 2).reshape(-1, CHANNELS * SIDE * SIDE) @ w2).numpy()
+
+
+def _rescaled(product: Tensor) -> Tensor:
+    """Integers at scale 2^24 rounded to 2^16, halves up."""
+    return (product + PARAM_SCALE // 2) >> 8
 
 
 def whitening_head(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

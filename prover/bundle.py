@@ -64,6 +64,12 @@ def assemble(
 
 def check_target(target: Path, replace: bool) -> None:
     """UsageError unless a bundle may be written at `target`."""
+    if target.exists() and target.is_dir() == (target.suffix in ZIP_SUFFIXES):
+        raise UsageError(
+            f"{target} exists and is {'a folder' if target.is_dir() else 'a file'}",
+            step="bundle",
+            hint=f"a bundle is a folder, or a file that ends in {' or '.join(ZIP_SUFFIXES)}",
+        )
     if target.exists() and not replace:
         raise UsageError(f"{target} exists already", step="bundle", hint="choose another path, or give --force")
     if target.exists() and target.is_dir() and not (target / "statement.json").exists() and any(target.iterdir()):

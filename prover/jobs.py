@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,24 @@ class Job:
 
 
 @contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """All temporary files of the run and its children lie here: witnesses are secret, a killed run cleans nothing."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def job(*ingredients: bytes) -> Iterator[Job]:
     """The job of these ingredients, locked; removed when the block ends well, kept when it does not.
 
@@ -63,7 +82,8 @@ def job(*ingredients: bytes) -> Iterator[Job]:
                 step="job",
                 hint=f"wait for it; its folder is {folder}",
             ) from None
-        yield Job(folder)
+        with _temporary_files_in(folder / "tmp"):
+            yield Job(folder)
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)

@@ -26,6 +26,7 @@ from circuits.profiles import Profile
 from circuits.size_classes import TERM_COUNT, smallest_class_for
 from prover.bundle import Proof, assemble
 from prover.commitments import Committer, SaltedMatrix, pad
+from prover.families import Shape
 from prover.field import FieldVector
 from prover.fingerprint import features_of, picture_of, z_of
 from prover.jobs import Job
@@ -49,6 +50,18 @@ class Fingerprint:
     scale: tuple[int, ...]
 
 
+def check_size(profile: Profile, shape: Shape) -> None:
+    """UsageError unless the model fits the profile's size class: max(d, every e_t, 6 g^2) <= M."""
+    longest = max(shape.hidden_size, shape.heads * shape.head_dim, shape.intermediate_size, TERM_COUNT * profile.g**2)
+    if longest > profile.size.data_length:
+        raise UsageError(
+            f"config.json: a vector of {longest} entries does not fit size class {profile.size.name}, "
+            f"which holds {profile.size.data_length}",
+            step="size class",
+            hint=f"class {smallest_class_for(longest).name} would; huref circuits list shows what is published",
+        )
+
+
 class FingerprintProver:
     """Proves one checkpoint's fingerprint. `session` is 32 fresh bytes, kept by a resumed run."""
 
@@ -69,23 +82,9 @@ class FingerprintProver:
         self.transcript = Transcript()
         self.scale: tuple[int, ...] = ()
 
-    def check_size(self) -> None:
-        """UsageError unless the model fits the profile's size class: max(d, every e_t, 6 g^2) <= M."""
-        shape = self.source.shape
-        longest = max(
-            shape.hidden_size, shape.heads * shape.head_dim, shape.intermediate_size, TERM_COUNT * self.profile.g**2
-        )
-        if longest > self.size.data_length:
-            raise UsageError(
-                f"config.json: a vector of {longest} entries does not fit size class {self.size.name}, "
-                f"which holds {self.size.data_length}",
-                step="size class",
-                hint=f"class {smallest_class_for(longest).name} would; huref circuits list shows what is published",
-            )
-
     def run(self) -> Fingerprint:
         """All steps. Raises HurefError's kinds; nothing is written but the job's parts."""
-        self.check_size()
+        check_size(self.profile, self.source.shape)
         with tempfile.TemporaryDirectory(prefix="huref-prove-") as scratch:
             self.committer = Committer(self.profile, Path(scratch))
             self.scale = self.scale_integers()

@@ -18,9 +18,9 @@ from prover import bundle as bundles
 from prover import secret as secret_files
 from prover.jobs import job
 from prover.progress import Progress
-from prover.prove import FingerprintProver
+from prover.prove import FingerprintProver, check_size
 from prover.secret import Secret
-from prover.statement import METADATA_FIELDS, canonical
+from prover.statement import METADATA_FIELDS, build_statement, canonical, check_metadata
 from prover.terms import TermRules, load_fingerprint_input
 
 VERIFY_TIME_LIMIT_S = 300
@@ -68,20 +68,15 @@ def prove(
     start = time.monotonic()
     progress = Progress.silent() if quiet else Progress.on_stderr()
     bundles.check_target(target, force)
+    metadata = dict(zip(METADATA_FIELDS, (model_name, model_version, model_maker), strict=True))
+    check_metadata(metadata)
     profile = load_profile(profile_name)
     source = load_fingerprint_input(checkpoint, TermRules.of_profile(profile.document))
+    check_size(profile, source.shape)
     path = secret_path or secret_files.default_path(source.weights_sha256)
     secret = secret_files.load_or_create(path, target, source.weights_sha256)
-    metadata = dict(zip(METADATA_FIELDS, (model_name, model_version, model_maker), strict=True))
-    ingredients = (
-        profile.sha256.encode(),
-        source.weights_sha256,
-        secret.seed,
-        canonical(metadata),
-        source.tokens.sha256,
-        source.tokens.tokenizer_sha256,
-    )
-    with job(*ingredients) as work:
+    everything_public = canonical(build_statement(profile, source, (), metadata))
+    with job(everything_public, source.weights_sha256, secret.seed) as work:
         session = work.part("session", lambda: secrets.token_bytes(32))
         result = FingerprintProver(profile, source, secret.seed, session, work, metadata, progress).run()
         secret_files.write(path, Secret(secret.seed, secret.weights_sha256, result.cm))

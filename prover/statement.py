@@ -18,13 +18,17 @@ MAX_METADATA_LENGTH = 200
 METADATA_FIELDS = ("name", "version", "maker")
 
 
-def build_statement(
-    profile: Profile, source: FingerprintInput, scale: Sequence[int], metadata: Mapping[str, str]
-) -> dict[str, Any]:
-    """The statement document. Raises UsageError for metadata that is too long."""
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """UsageError for metadata that is too long."""
     for field in METADATA_FIELDS:
         if len(metadata.get(field, "")) > MAX_METADATA_LENGTH:
             raise UsageError(f"--model-{field}: longer than {MAX_METADATA_LENGTH} characters", step="statement")
+
+
+def build_statement(
+    profile: Profile, source: FingerprintInput, scale: Sequence[int], metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    """The statement document."""
     pinned, shape, tokens = profile.document, source.shape, source.tokens
     return {
         "type": STATEMENT_TYPE,

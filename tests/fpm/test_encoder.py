@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from circuits.errors import ModelFileError
-from fpm.encoder import PARAM_SCALE, Encoder, fixed_point_features, latent, patches, whitening_head
+from fpm.encoder import INPUT_SCALE, PARAM_SCALE, Encoder, fixed_point_features, latent, patches, whitening_head
 from fpm.evaluate import Fingerprinter, floor_or_ceiling
 from fpm.export import encoder_graph, load_encoder, save_encoder
 from fpm.latent import FEATURES, Z_DIM, coordinates, head_basis, sample_z
@@ -95,7 +95,7 @@ def test_damaged_head_is_refused(tmp_path, damage: str) -> None:  # type: ignore
 
 def test_fixed_point_keeps_z(finger: Fingerprinter, sample: tuple[np.ndarray, np.ndarray]) -> None:
     x = sample[0].astype(np.float64)
-    integer = fixed_point_features(finger.encoder, np.rint(x * 256) / 256)
+    integer = fixed_point_features(finger.encoder, np.rint(x * INPUT_SCALE) / INPUT_SCALE)
     z = latent(integer / 2.0**16, finger.weight, finger.bias)
     assert ((z * finger(x)).sum(1) / Z_DIM).min() > 0.999
 
@@ -103,8 +103,8 @@ def test_fixed_point_keeps_z(finger: Fingerprinter, sample: tuple[np.ndarray, np
 def test_choosing_floor_or_ceiling_hardly_moves_z(finger: Fingerprinter, sample: tuple[np.ndarray, np.ndarray]) -> None:
     honest, worst, cosine = floor_or_ceiling(finger, sample[0][0], rounds=2)
     random = np.random.default_rng(0).integers(0, 2, sample[0][0].shape)
-    z = finger(((np.floor(sample[0][0].astype(np.float64) * 256) + random) / 256)[None])[0]
-    assert cosine > 0.999
+    z = finger(((np.floor(sample[0][0].astype(np.float64) * INPUT_SCALE) + random) / INPUT_SCALE)[None])[0]
+    assert cosine > 1 - 1e-6
     assert cosine < z @ honest / Z_DIM, "the search must do better than chance"
     assert np.isclose(worst @ honest / Z_DIM, cosine)
 
