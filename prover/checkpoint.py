@@ -7,6 +7,7 @@ input is a `CheckpointError` whose message names the file and the field.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,10 @@ MAX_CONFIG_BYTES = 1 << 20  # real ones are a few kB
 MAX_INDEX_BYTES = 64 << 20  # names of tensors: the largest published ones are about 10 MB
 MAX_TOKENIZER_BYTES = 256 << 20  # the largest published ones are about 35 MB
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
+MAX_JSON_DEPTH = 64  # real files nest less than 10 deep
 MAX_DIMENSION = 1 << 24  # any size in config.json; keeps products of two far below 2^63
+
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 _STEP = "checkpoint"
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
@@ -178,13 +182,27 @@ def parse_json(data: bytes, file: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: not UTF-8, not JSON, duplicate keys, nested too deeply, or not an object.
     """
+    if _depth(data) > MAX_JSON_DEPTH:
+        raise _fault(file, f"JSON nested more than {MAX_JSON_DEPTH} deep")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _fault(file, f"not valid JSON: {_short(str(error))}") from error
     if not isinstance(value, dict):
         raise _fault(file, "not a JSON object")
     return value
+
+
+def _depth(data: bytes) -> int:
+    """How deep brackets nest outside strings. Before the library sees them: its parser recurses on the C stack."""
+    depth = deepest = 0
+    for match in _STRING_OR_BRACKET.finditer(data):
+        if match[0] in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif match[0] in b"]}":
+            depth -= 1
+    return deepest
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,11 +32,25 @@ def source(profile):
 
 @pytest.fixture(scope="session")
 def world(profile, source, tmp_path_factory):
-    """One honest run, its parts kept: attacks take over what they leave as it is."""
+    """One honest run, its parts kept: attacks take over what they leave as it is.
+
+    Made once for all of pytest-xdist's workers: the others find its parts finished.
+    """
     from prover.jobs import Job
     from prover.prove import FingerprintProver
     from tests.adversarial.cheats import SEED, SESSION, World
 
-    folder = tmp_path_factory.mktemp("honest-job")
-    honest = FingerprintProver(profile, source, SEED, SESSION, Job(folder)).run()
+    with alone(tmp_path_factory, "honest-job") as folder:
+        honest = FingerprintProver(profile, source, SEED, SESSION, Job(folder)).run()
     return World(profile, source, folder, honest)
+
+
+@contextmanager
+def alone(tmp_path_factory, name: str):
+    """A folder that all workers of this run share, one at a time."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder

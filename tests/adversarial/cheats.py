@@ -202,3 +202,33 @@ def with_point(files: dict[str, bytes], index: int, point: bytes) -> dict[str, b
 def wider(entries: np.ndarray, extra: int) -> np.ndarray:
     """The matrix with `extra` zero columns past d: room for hidden dimensions."""
     return np.concatenate([entries, np.zeros((len(entries), extra), dtype=np.int8)], axis=1)
+
+
+def undecided(report, code: str, *words: str) -> None:
+    assert report.verdict == "undecided", (report.verdict, report.failure and report.failure.message)
+    assert (report.failure.code, report.exit_code) == (code, 3)
+    for word in words:
+        assert word in report.failure.message, report.failure.message
+
+
+def put(*path):
+    """A change of a statement: put(..., value) sets the field at the path."""
+    *keys, last, value = path
+
+    def change(document):
+        for key in keys:
+            document = document[key]
+        document[last] = value(document[last]) if callable(value) else value
+
+    return change
+
+
+def flipped(files, name: str, position: int, bit: int = 1):
+    """A copy of the bundle with one bit of a proof flipped."""
+
+    def change(document):
+        proof = bytearray(base64.b64decode(document["proof"]))
+        proof[position] ^= bit
+        document["proof"] = base64.b64encode(bytes(proof)).decode()
+
+    return edit(files, name, change)

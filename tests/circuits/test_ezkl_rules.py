@@ -7,34 +7,31 @@ its reason, or its form; nothing is wrong with this project then. The others mus
 from __future__ import annotations
 
 import json
-import shutil
-import time
 from fractions import Fraction
 
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner
-from onnx import helper
 from py_ecc import optimized_bn128 as curve
 
-from circuits import ezkl_worker, keys, srs
-from circuits.cli import srs_group
+from circuits import ezkl_worker, keys
 from circuits.curve_files import (
-    IDENTITY,
-    CurveFile,
-    from_file_form,
-    negate,
-    read_curve_file,
     scalars,
-    to_file_form,
-    write_bases,
 )
-from circuits.digests import sha256_file
-from circuits.errors import CircuitError, SrsError
+from circuits.errors import CircuitError
 from circuits.profiles import CIRCUITS
 from circuits.size_classes import FIELD_MODULUS as P
 from prover.terms import scale_integers
+from tests.circuits.graphs import (
+    LEFT,
+    LENGTH,
+    RANGE,
+    RIGHT,
+    matrix_product,
+    range_check,
+    weights_times,
+)
+from tests.circuits.slow_curve import from_ecc, lagrange_points, sum_of_products, to_ecc
 from tests.circuits.small import (
     TIME_LIMIT_S,
     USABLE_ROWS,
@@ -44,91 +41,8 @@ from tests.circuits.small import (
     ezkl_accepts,
     ezkl_finds_a_witness,
     integers,
-    model,
     proof_file,
 )
-
-LENGTH = 40
-
-
-# ---------------------------------------- circuits
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("small-circuits")
-
-
-@pytest.fixture(scope="session")
-def small_srs(folder):
-    path = folder / "k8.srs"
-    srs.generate_development(path, K)
-    return path
-
-
-def inner_product() -> onnx.ModelProto:
-    """What the link circuit is made of: <left, right>."""
-    nodes = [
-        helper.make_node("Einsum", ["left", "right"], ["sum"], equation="i,i->"),
-        helper.make_node("Reshape", ["sum", "one"], ["relation"]),
-    ]
-    return model(nodes, {"left": [LENGTH], "right": [LENGTH]}, ("relation", [1]), {"one": np.array([1])})
-
-
-def matrix_product(reverse: bool) -> onnx.ModelProto:
-    """A 3 x 4 times 4 x 5 product, its rows reversed afterwards if `reverse`."""
-    nodes = [helper.make_node("MatMul", ["left", "right"], ["before" if reverse else "product"])]
-    if reverse:
-        nodes.append(helper.make_node("Gather", ["before", "order"], ["product"], axis=0))
-    order = {"order": np.array([2, 1, 0])} if reverse else {}
-    return model(nodes, {"left": [3, 4], "right": [4, 5]}, ("product", [3, 5]), order)
-
-
-def weights_times(weights: np.ndarray) -> onnx.ModelProto:
-    """A vector times public weights."""
-    node = helper.make_node("MatMul", ["x", "weights"], ["y"])
-    return model([node], {"x": [1, 3]}, ("y", [1, 4]), {"weights": weights.astype(np.float32)})
-
-
-DIVISION_SHIFT = 26  # with 16 fractional bits kept, entries are divided by 2^10; 4 legs of base 32 hold 2^20
-RANGE = 2**20
-
-
-def range_check(norms: bool) -> onnx.ModelProto:
-    """The head of the encoder circuit: slice, division, and the norms of two rows of two; or else two differences."""
-    nodes = [
-        helper.make_node("Slice", ["committed", "start", "end", "axis"], ["entries"]),
-        helper.make_node("Div", ["entries", "divisor"], ["checked"]),
-        helper.make_node("Reshape", ["checked", "shape"], ["rows"]),
-    ]
-    if norms:
-        nodes.append(helper.make_node("Einsum", ["rows", "rows"], ["result"], equation="ta,ta->t"))
-    else:  # nothing but the division looks at how large an entry is
-        nodes.append(helper.make_node("ReduceSum", ["rows", "last_axis"], ["result"], keepdims=0))
-    constants = {
-        "start": np.array([0]),
-        "end": np.array([4]),
-        "axis": np.array([0]),
-        "divisor": np.array([2.0**DIVISION_SHIFT], dtype=np.float32),
-        "shape": np.array([2, 2]),
-        "last_axis": np.array([1]),
-    }
-    return model(nodes, {"committed": [6]}, ("result", [2]), constants)
-
-
-@pytest.fixture(scope="session")
-def inner(folder, small_srs) -> Circuit:
-    return compile_graph(inner_product(), folder / "inner", small_srs, "link").set_up()
-
-
-LEFT = [2**200, P - 5, 3, *range(LENGTH - 3)]
-RIGHT = [1] * LENGTH
-
-
-@pytest.fixture(scope="session")
-def inner_proof(inner) -> dict:
-    return inner.prove([LEFT, RIGHT])
-
 
 # ---------------------------------------- rule 1: Freivalds' check off
 
@@ -203,33 +117,6 @@ def test_rule_1_building_keys_checks_settings_first(profile, tmp_path, monkeypat
 
 
 # ---------------------------------------- rule 2: the commitment is the first bytes of the proof
-
-
-def to_ecc(point: bytes):
-    x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
-    if (x, y) == (0, 0):
-        return curve.Z1
-    assert curve.is_on_curve((curve.FQ(x), curve.FQ(y), curve.FQ(1)), curve.b)
-    return curve.FQ(x), curve.FQ(y), curve.FQ(1)
-
-
-def from_ecc(point) -> bytes:
-    if curve.is_inf(point):
-        return IDENTITY
-    x, y = curve.normalize(point)
-    return int(x).to_bytes(32, "big") + int(y).to_bytes(32, "big")
-
-
-def sum_of_products(values, points: list[bytes]) -> bytes:
-    """sum_i v_i P_i, the slow and obvious way."""
-    total = curve.Z1
-    for value, point in zip(values, points, strict=True):
-        total = curve.add(total, curve.multiply(to_ecc(point), value % P))
-    return from_ecc(total)
-
-
-def lagrange_points(path, count: int) -> list[bytes]:
-    return [from_file_form(raw) for raw in read_curve_file(path).lagrange_at(range(count))]
 
 
 def test_rule_2_commitments_are_the_first_bytes_of_a_proof(inner, inner_proof):
@@ -451,317 +338,3 @@ def test_rule_7_the_worker_refuses_a_proof_that_does_not_verify(folder, small_sr
     assert evil.prove(vectors, keys_of=honest, checked=False)["proof"]
     with pytest.raises(CircuitError, match=r"(?i)verif"):
         evil.prove(vectors, keys_of=honest)
-
-
-# ---------------------------------------- what ezkl.verify accepts that we must not
-
-FIVE = "05" + "00" * 31
-IGNORED = {
-    "hex_proof of another proof": {"hex_proof": "0x" + "00" * 64},
-    "pretty_public_inputs that say another value": {
-        "pretty_public_inputs": {
-            "rescaled_inputs": [],
-            "inputs": [],
-            "processed_inputs": [],
-            "processed_params": [],
-            "processed_outputs": [],
-            "rescaled_outputs": [["5"]],
-            "outputs": [["0x05"]],
-        }
-    },
-}
-
-
-@pytest.mark.parametrize("what", IGNORED)
-def test_verify_ignores_what_people_read(folder, inner, inner_proof, what):
-    """Why link.json and encoder.json have no such fields, and the verifier refuses them."""
-    proof = proof_file(folder / "edited", inner_proof, **IGNORED[what])
-    assert ezkl_accepts([(proof, inner.settings, inner.vk, inner.srs)]) == [True]
-
-
-def test_verify_ignores_trailing_bytes_and_scales(folder, inner, inner_proof):
-    """Why lengths are exact, and settings.json is pinned by digest together with the key."""
-    longer = proof_file(folder / "longer", inner_proof, proof=[*bytes.fromhex(inner_proof["proof"]), 1, 2, 3])
-    honest = proof_file(folder / "honest", inner_proof)
-    vk, settings = folder / "longer.vk", folder / "scales.json"
-    vk.write_bytes(inner.vk.read_bytes() + b"more")
-    document = json.loads(inner.settings.read_text())
-    document["model_output_scales"] = [7]
-    document["run_args"]["input_scale"] = 9
-    settings.write_text(json.dumps(document))
-    jobs = [
-        (longer, inner.settings, inner.vk, inner.srs),
-        (honest, inner.settings, vk, inner.srs),
-        (honest, settings, inner.vk, inner.srs),
-    ]
-    assert ezkl_accepts(jobs) == [True, True, True]
-
-
-def test_verify_does_compare_proof_and_instances(folder, inner, inner_proof):
-    """The control: ezkl refuses a cut proof, a flipped bit, another value, no value."""
-    proof, instances = bytes.fromhex(inner_proof["proof"]), inner_proof["instances"]
-    flipped = bytearray(proof)
-    flipped[200] ^= 1
-    changes = [
-        {"proof": list(proof[:-1])},
-        {"proof": list(flipped)},
-        {"instances": [[FIVE]]},
-        {"instances": [[]]},
-        {"instances": [[*instances[0], FIVE]]},
-    ]
-    files = [proof_file(folder / f"wrong-{i}", inner_proof, **change) for i, change in enumerate(changes)]
-    assert ezkl_accepts([(file, inner.settings, inner.vk, inner.srs) for file in files]) == [False] * 5
-
-
-# ---------------------------------------- determinism
-
-
-def test_setup_is_deterministic(inner):
-    """Same ONNX, settings and SRS: the same verification key, byte for byte, so that anybody can rebuild it."""
-    before = inner.vk.read_bytes()
-    again = Circuit(inner.folder / "again", inner.srs)
-    again.folder.mkdir()
-    shutil.copy(inner.settings, again.settings)
-    ezkl_worker.call(
-        "compile",
-        time_limit_s=TIME_LIMIT_S,
-        onnx=inner.folder / "circuit.onnx",
-        settings=again.settings,
-        out=again.compiled,
-    )
-    assert again.set_up().vk.read_bytes() == before
-
-
-def test_settings_are_published_not_generated(profile):
-    """`gen_settings` is not deterministic, so the published file itself is pinned, with its digest."""
-    for circuit in CIRCUITS:
-        files = profile.circuit(circuit)
-        assert sha256_file(files.settings) == profile.document["circuits"][circuit]["settings"]
-
-
-# ---------------------------------------- curve files
-
-
-def test_commit_with_the_srs_of_another_k_is_silently_wrong(folder, inner):
-    """Why a size class names exactly one SRS file, and B and C are never computed with a larger one."""
-    larger = folder / "k9.srs"
-    srs.generate_development(larger, K + 1)
-    assert inner.commit([[1, 2, 3]], srs=larger) != inner.commit([[1, 2, 3]])
-    assert sum_of_products([1, 2, 3], lagrange_points(larger, 3)) not in inner.commit([[1, 2, 3]], srs=larger)
-
-
-def bases_over(points: list[bytes], inner: Circuit, path):
-    raw = [to_file_form(point) for point in points]
-    g2 = read_curve_file(inner.srs).g2
-    return write_bases(path, raw, g2, 2**K - USABLE_ROWS, inner.vk, inner.settings)
-
-
-@pytest.mark.parametrize("count", [1, 10, 11, 26])
-def test_bases_equal_the_slow_way(inner, tmp_path, count):
-    """`Bases.multiply` against py_ecc: any points, any scalars, short messages, several at once."""
-    rng = np.random.default_rng(count)
-    points = [from_ecc(curve.multiply(curve.G1, int(x))) for x in rng.integers(1, 2**60, count)]
-    messages = [[int.from_bytes(rng.bytes(32), "big") % P for _ in range(count)], [1] * count, [P - 1], [0] * count]
-    bases = bases_over(points, inner, tmp_path / "bases")
-    found = bases.multiply([scalars(m) for m in messages])
-    assert found == [sum_of_products(m, points[: len(m)]) for m in messages]
-    assert found[-1] == IDENTITY
-
-
-def test_bases_that_cancel_and_bases_that_are_nothing(inner, tmp_path):
-    """The identity as a base, as a partial sum and as a result."""
-    point = from_ecc(curve.multiply(curve.G1, 12345))
-    bases = bases_over([point, negate(point), IDENTITY, point], inner, tmp_path / "bases")
-    messages = [[7, 7, 9, 0], [7, 7, 9, 1], [0, 0, 5, 0], [2, 1, 0, 0]]
-    assert bases.multiply([scalars(m) for m in messages]) == [IDENTITY, point, IDENTITY, point]
-    assert negate(IDENTITY) == IDENTITY == from_file_form(to_file_form(IDENTITY))
-    assert bases.multiply([]) == []
-
-
-@pytest.mark.parametrize("message", [bytes(32 * 250 * 2), bytes(31)])
-def test_bases_refuse_messages_that_do_not_fit(inner, tmp_path, message):
-    bases = bases_over([from_ecc(curve.G1)], inner, tmp_path / "bases")
-    with pytest.raises(CircuitError, match="longer than its bases"):
-        bases.multiply([message])
-
-
-def test_file_form_round_trips(small_srs):
-    curve_file = read_curve_file(small_srs)
-    assert curve_file.to_bytes() == small_srs.read_bytes()
-    for raw in curve_file.lagrange_at([0, 1, 2**K - 1]):
-        to_ecc(from_file_form(raw))  # asserts that it is on the curve
-        assert to_file_form(from_file_form(raw)) == raw
-
-
-# ---------------------------------------- crashes and hangs
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 5000], ids=["empty", "nonsense", "ones"])
-@pytest.mark.parametrize("which", ["vk", "settings", "srs"])
-def test_malformed_files_are_typed_errors(inner, tmp_path, which, content):
-    """ezkl panics on some of these, which `except Exception` may not catch: a CircuitError all the same."""
-    (tmp_path / "bad").write_bytes(content)
-    (tmp_path / "message").write_bytes(bytes(32))
-    files = {"vk": inner.vk, "settings": inner.settings, "srs": inner.srs, which: tmp_path / "bad"}
-    with pytest.raises(CircuitError, match=r"commit failed: .+"):
-        ezkl_worker.call("commit", time_limit_s=20, messages=tmp_path / "message", out=tmp_path / "out", **files)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_cut_verification_key_is_a_typed_error(inner, tmp_path):
-    (tmp_path / "vk").write_bytes(inner.vk.read_bytes()[:-100])
-    (tmp_path / "message").write_bytes(bytes(32))
-    with pytest.raises(CircuitError):
-        ezkl_worker.call(
-            "commit",
-            time_limit_s=20,
-            messages=tmp_path / "message",
-            out=tmp_path / "out",
-            vk=tmp_path / "vk",
-            settings=inner.settings,
-            srs=inner.srs,
-        )
-
-
-def test_a_time_limit_ends_the_child(tmp_path):
-    start = time.monotonic()
-    with pytest.raises(CircuitError, match="ran past its limit of 1 s"):
-        ezkl_worker.call("gen_srs", time_limit_s=1, out=tmp_path / "slow.srs", k=20)
-    assert time.monotonic() - start < 10
-
-
-def test_ezkl_stays_out_of_this_process():
-    """Every call above went through a child process."""
-    import subprocess
-    import sys
-
-    code = "import sys, circuits.cli, circuits.publish, prover.cli; sys.exit('ezkl' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
-
-
-# ---------------------------------------- SRS files
-
-
-@pytest.fixture
-def ceremony(tmp_path, monkeypatch, small_srs):
-    """A digest table in which the small development SRS plays the ceremony's file for k=8."""
-    table = tmp_path / "table.json"
-    table.write_text(json.dumps({"sha256": {str(K): sha256_file(small_srs)}}))
-    monkeypatch.setattr(srs, "DIGESTS", table)
-    return small_srs
-
-
-def test_fetch_puts_the_right_file_in_place(ceremony, tmp_path):
-    asked = []
-
-    def download(path, k):
-        asked.append(k)
-        shutil.copy(ceremony, path)
-
-    folder = tmp_path / "files"
-    path = srs.fetch(folder, K, download)
-    assert path == folder / "k8.srs"
-    assert path.read_bytes() == ceremony.read_bytes()
-    srs.fetch(folder, K, download)  # there already: checked again, not downloaded again
-    assert asked == [K]
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    with pytest.raises(SrsError, match="SHA-256"):
-        srs.fetch(folder, K, download)
-    assert asked == [K]
-
-
-DOWNLOADS = {
-    "another file of the right form": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
-    "a cut one": lambda data: data[:-64],
-    "a web page": lambda data: b"<html>moved</html>",
-    "nothing": lambda data: b"",
-    "the file for another k": lambda data: (9).to_bytes(4, "little") + data[4:],
-}
-
-
-@pytest.mark.parametrize("what", DOWNLOADS)
-def test_fetch_leaves_nothing_of_a_wrong_file(ceremony, tmp_path, what):
-    folder = tmp_path / "files"
-    folder.mkdir()
-    with pytest.raises(SrsError):
-        srs.fetch(folder, K, lambda path, _k: path.write_bytes(DOWNLOADS[what](ceremony.read_bytes())))
-    assert list(folder.iterdir()) == []
-
-
-def test_fetch_without_a_digest_downloads_nothing(ceremony, tmp_path):
-    with pytest.raises(SrsError, match="no ceremony file for k=9"):
-        srs.fetch(tmp_path, K + 1, lambda *_: pytest.fail("downloaded"))
-
-
-def test_fetch_passes_on_what_the_network_says(ceremony, tmp_path):
-    def broken(path, k):
-        path.write_bytes(b"half a fi")
-        raise CircuitError("ezkl get_srs failed: no route to host", step="get_srs")
-
-    with pytest.raises(CircuitError, match="no route"):
-        srs.fetch(tmp_path / "files", K, broken)
-    assert not (tmp_path / "files" / "k8.srs").exists()
-
-
-def test_the_digest_table_is_the_projects_own():
-    table = json.loads(srs.DIGESTS.read_text())["sha256"]
-    assert {12, 13, 14, 15} <= {int(k) for k in table}
-    assert all(len(digest) == 64 and int(digest, 16) >= 0 for digest in table.values())
-
-
-@pytest.mark.parametrize("cut", [0, 3, 4, 1000, -1])
-def test_truncated_files_are_refused(small_srs, tmp_path, cut):
-    path = tmp_path / "cut.srs"
-    path.write_bytes(small_srs.read_bytes()[:cut])
-    with pytest.raises(SrsError, match="is not the size of an SRS file"):
-        read_curve_file(path)
-
-
-def test_check_command(small_srs, tmp_path):
-    run = CliRunner().invoke(srs_group, ["check", str(small_srs), "--sha256", sha256_file(small_srs)])
-    assert run.exit_code == 0, run.output
-    with pytest.raises(SrsError, match="expected " + "0" * 64):
-        CliRunner().invoke(
-            srs_group, ["check", str(small_srs), "--sha256", "0" * 64], catch_exceptions=False, standalone_mode=False
-        )
-
-
-def test_two_development_files_differ(small_srs, tmp_path):
-    """Each has a secret of its own; the command that makes one says what it is."""
-    run = CliRunner().invoke(srs_group, ["dev", "-k", str(K), "-o", str(tmp_path / "new.srs")])
-    assert run.exit_code == 0, run.output
-    assert "INSECURE" in run.output
-    assert (tmp_path / "new.srs").read_bytes() != small_srs.read_bytes()
-    assert read_curve_file(tmp_path / "new.srs").k == K
-
-
-def test_truncating_gives_the_published_verification_file(profile):
-    """The k=1 file that the verifier reads is the published SRS's own: generator, tau times it, and G2."""
-    link = profile.circuit("link")
-    tail = 2**profile.size.k - link.usable_rows
-    small = srs.truncate(read_curve_file(profile.srs), link.vk, link.settings, tail)
-    published = profile.folder / "srs" / "k1.srs"
-    assert small.to_bytes() == published.read_bytes()
-    first, second = (to_ecc(from_file_form(small.monomial[i : i + 64])) for i in (0, 64))
-    half = pow(2, -1, P)
-    wanted = [from_ecc(curve.multiply(curve.add(first, p), half)) for p in (second, curve.neg(second))]
-    assert [from_file_form(raw) for raw in small.lagrange_at([0, 1])] == wanted
-
-
-def test_truncating_something_else_is_refused(small_srs, inner):
-    whole = read_curve_file(small_srs)
-    shifted = CurveFile(whole.k, whole.monomial[64:] + whole.monomial[:64], whole.lagrange, whole.g2)
-    with pytest.raises(SrsError, match="does not start with the generator"):
-        srs.truncate(shifted, inner.vk, inner.settings, 2**K - USABLE_ROWS)
-
-
-def test_a_proof_verifies_with_the_truncated_file(folder, inner, inner_proof, small_srs):
-    """All that verifying needs is k=1, and of the same ceremony: another one's is refused."""
-    tail = 2**K - USABLE_ROWS
-    same, other = folder / "same-k1.srs", folder / "other-k1.srs"
-    same.write_bytes(srs.truncate(read_curve_file(small_srs), inner.vk, inner.settings, tail).to_bytes())
-    srs.generate_development(folder / "other.srs", K)
-    other.write_bytes(srs.truncate(read_curve_file(folder / "other.srs"), inner.vk, inner.settings, tail).to_bytes())
-    proof = proof_file(folder / "reduced", inner_proof)
-    jobs = [(proof, inner.settings, inner.vk, path) for path in (same, other)]
-    assert ezkl_accepts(jobs, reduced_srs=True) == [True, False]

@@ -1,0 +1,220 @@
+"""What else ezkl 23.0.5 does: what `verify` ignores, determinism, curve files, crashes and hangs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+from py_ecc import optimized_bn128 as curve
+
+from circuits import ezkl_worker, srs
+from circuits.curve_files import (
+    IDENTITY,
+    from_file_form,
+    negate,
+    read_curve_file,
+    scalars,
+    to_file_form,
+    write_bases,
+)
+from circuits.digests import sha256_file
+from circuits.errors import CircuitError
+from circuits.profiles import CIRCUITS
+from circuits.size_classes import FIELD_MODULUS as P
+from tests.circuits.slow_curve import from_ecc, lagrange_points, sum_of_products, to_ecc
+from tests.circuits.small import (
+    TIME_LIMIT_S,
+    USABLE_ROWS,
+    Circuit,
+    K,
+    ezkl_accepts,
+    proof_file,
+)
+
+# ---------------------------------------- what ezkl.verify accepts that we must not
+
+FIVE = "05" + "00" * 31
+IGNORED = {
+    "hex_proof of another proof": {"hex_proof": "0x" + "00" * 64},
+    "pretty_public_inputs that say another value": {
+        "pretty_public_inputs": {
+            "rescaled_inputs": [],
+            "inputs": [],
+            "processed_inputs": [],
+            "processed_params": [],
+            "processed_outputs": [],
+            "rescaled_outputs": [["5"]],
+            "outputs": [["0x05"]],
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("what", IGNORED)
+def test_verify_ignores_what_people_read(folder, inner, inner_proof, what):
+    """Why link.json and encoder.json have no such fields, and the verifier refuses them."""
+    proof = proof_file(folder / "edited", inner_proof, **IGNORED[what])
+    assert ezkl_accepts([(proof, inner.settings, inner.vk, inner.srs)]) == [True]
+
+
+def test_verify_ignores_trailing_bytes_and_scales(folder, inner, inner_proof):
+    """Why lengths are exact, and settings.json is pinned by digest together with the key."""
+    longer = proof_file(folder / "longer", inner_proof, proof=[*bytes.fromhex(inner_proof["proof"]), 1, 2, 3])
+    honest = proof_file(folder / "honest", inner_proof)
+    vk, settings = folder / "longer.vk", folder / "scales.json"
+    vk.write_bytes(inner.vk.read_bytes() + b"more")
+    document = json.loads(inner.settings.read_text())
+    document["model_output_scales"] = [7]
+    document["run_args"]["input_scale"] = 9
+    settings.write_text(json.dumps(document))
+    jobs = [
+        (longer, inner.settings, inner.vk, inner.srs),
+        (honest, inner.settings, vk, inner.srs),
+        (honest, settings, inner.vk, inner.srs),
+    ]
+    assert ezkl_accepts(jobs) == [True, True, True]
+
+
+def test_verify_does_compare_proof_and_instances(folder, inner, inner_proof):
+    """The control: ezkl refuses a cut proof, a flipped bit, another value, no value."""
+    proof, instances = bytes.fromhex(inner_proof["proof"]), inner_proof["instances"]
+    flipped = bytearray(proof)
+    flipped[200] ^= 1
+    changes = [
+        {"proof": list(proof[:-1])},
+        {"proof": list(flipped)},
+        {"instances": [[FIVE]]},
+        {"instances": [[]]},
+        {"instances": [[*instances[0], FIVE]]},
+    ]
+    files = [proof_file(folder / f"wrong-{i}", inner_proof, **change) for i, change in enumerate(changes)]
+    assert ezkl_accepts([(file, inner.settings, inner.vk, inner.srs) for file in files]) == [False] * 5
+
+
+# ---------------------------------------- determinism
+
+
+def test_setup_is_deterministic(inner):
+    """Same ONNX, settings and SRS: the same verification key, byte for byte, so that anybody can rebuild it."""
+    before = inner.vk.read_bytes()
+    again = Circuit(inner.folder / "again", inner.srs)
+    again.folder.mkdir()
+    shutil.copy(inner.settings, again.settings)
+    ezkl_worker.call(
+        "compile",
+        time_limit_s=TIME_LIMIT_S,
+        onnx=inner.folder / "circuit.onnx",
+        settings=again.settings,
+        out=again.compiled,
+    )
+    assert again.set_up().vk.read_bytes() == before
+
+
+def test_settings_are_published_not_generated(profile):
+    """`gen_settings` is not deterministic, so the published file itself is pinned, with its digest."""
+    for circuit in CIRCUITS:
+        files = profile.circuit(circuit)
+        assert sha256_file(files.settings) == profile.document["circuits"][circuit]["settings"]
+
+
+# ---------------------------------------- curve files
+
+
+def test_commit_with_the_srs_of_another_k_is_silently_wrong(folder, inner):
+    """Why a size class names exactly one SRS file, and B and C are never computed with a larger one."""
+    larger = folder / "k9.srs"
+    srs.generate_development(larger, K + 1)
+    assert inner.commit([[1, 2, 3]], srs=larger) != inner.commit([[1, 2, 3]])
+    assert sum_of_products([1, 2, 3], lagrange_points(larger, 3)) not in inner.commit([[1, 2, 3]], srs=larger)
+
+
+def bases_over(points: list[bytes], inner: Circuit, path):
+    raw = [to_file_form(point) for point in points]
+    g2 = read_curve_file(inner.srs).g2
+    return write_bases(path, raw, g2, 2**K - USABLE_ROWS, inner.vk, inner.settings)
+
+
+@pytest.mark.parametrize("count", [1, 10, 11, 26])
+def test_bases_equal_the_slow_way(inner, tmp_path, count):
+    """`Bases.multiply` against py_ecc: any points, any scalars, short messages, several at once."""
+    rng = np.random.default_rng(count)
+    points = [from_ecc(curve.multiply(curve.G1, int(x))) for x in rng.integers(1, 2**60, count)]
+    messages = [[int.from_bytes(rng.bytes(32), "big") % P for _ in range(count)], [1] * count, [P - 1], [0] * count]
+    bases = bases_over(points, inner, tmp_path / "bases")
+    found = bases.multiply([scalars(m) for m in messages])
+    assert found == [sum_of_products(m, points[: len(m)]) for m in messages]
+    assert found[-1] == IDENTITY
+
+
+def test_bases_that_cancel_and_bases_that_are_nothing(inner, tmp_path):
+    """The identity as a base, as a partial sum and as a result."""
+    point = from_ecc(curve.multiply(curve.G1, 12345))
+    bases = bases_over([point, negate(point), IDENTITY, point], inner, tmp_path / "bases")
+    messages = [[7, 7, 9, 0], [7, 7, 9, 1], [0, 0, 5, 0], [2, 1, 0, 0]]
+    assert bases.multiply([scalars(m) for m in messages]) == [IDENTITY, point, IDENTITY, point]
+    assert negate(IDENTITY) == IDENTITY == from_file_form(to_file_form(IDENTITY))
+    assert bases.multiply([]) == []
+
+
+@pytest.mark.parametrize("message", [bytes(32 * 250 * 2), bytes(31)])
+def test_bases_refuse_messages_that_do_not_fit(inner, tmp_path, message):
+    bases = bases_over([from_ecc(curve.G1)], inner, tmp_path / "bases")
+    with pytest.raises(CircuitError, match="longer than its bases"):
+        bases.multiply([message])
+
+
+def test_file_form_round_trips(small_srs):
+    curve_file = read_curve_file(small_srs)
+    assert curve_file.to_bytes() == small_srs.read_bytes()
+    for raw in curve_file.lagrange_at([0, 1, 2**K - 1]):
+        to_ecc(from_file_form(raw))  # asserts that it is on the curve
+        assert to_file_form(from_file_form(raw)) == raw
+
+
+# ---------------------------------------- crashes and hangs
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 5000], ids=["empty", "nonsense", "ones"])
+@pytest.mark.parametrize("which", ["vk", "settings", "srs"])
+def test_malformed_files_are_typed_errors(inner, tmp_path, which, content):
+    """ezkl panics on some of these, which `except Exception` may not catch: a CircuitError all the same."""
+    (tmp_path / "bad").write_bytes(content)
+    (tmp_path / "message").write_bytes(bytes(32))
+    files = {"vk": inner.vk, "settings": inner.settings, "srs": inner.srs, which: tmp_path / "bad"}
+    with pytest.raises(CircuitError, match=r"commit failed: .+"):
+        ezkl_worker.call("commit", time_limit_s=20, messages=tmp_path / "message", out=tmp_path / "out", **files)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cut_verification_key_is_a_typed_error(inner, tmp_path):
+    (tmp_path / "vk").write_bytes(inner.vk.read_bytes()[:-100])
+    (tmp_path / "message").write_bytes(bytes(32))
+    with pytest.raises(CircuitError):
+        ezkl_worker.call(
+            "commit",
+            time_limit_s=20,
+            messages=tmp_path / "message",
+            out=tmp_path / "out",
+            vk=tmp_path / "vk",
+            settings=inner.settings,
+            srs=inner.srs,
+        )
+
+
+def test_a_time_limit_ends_the_child(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(CircuitError, match="ran past its limit of 1 s"):
+        ezkl_worker.call("gen_srs", time_limit_s=1, out=tmp_path / "slow.srs", k=20)
+    assert time.monotonic() - start < 10
+
+
+def test_ezkl_stays_out_of_this_process():
+    """Every call above went through a child process."""
+    import subprocess
+    import sys
+
+    code = "import sys, circuits.cli, circuits.publish, prover.cli; sys.exit('ezkl' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
