@@ -61,12 +61,12 @@ def call(function: str, *, time_limit_s: float, **arguments: Any) -> Any:
             )
         if process.returncode == 0 and answer.exists():
             return json.loads(answer.read_text())["value"]
-        words = words[-OUTPUT_TAIL:]
+        last_line = words.rpartition("\n")[2][-OUTPUT_TAIL:]
         if "No space left on device" in words:
             raise StorageError(
                 f"the disk filled up during ezkl {function}", step=function, hint="free space, run again"
             )
-        raise CircuitError(f"ezkl {function} failed: {words or f'exit status {process.returncode}'}", step=function)
+        raise CircuitError(f"ezkl {function} failed: {last_line or f'exit status {process.returncode}'}", step=function)
 
 
 def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float) -> str | None:

@@ -20,7 +20,7 @@ from circuits.curve_files import (
     write_bases,
 )
 from circuits.digests import sha256_file, write_atomically
-from circuits.errors import SrsError
+from circuits.errors import CircuitError, SrsError
 from circuits.size_classes import FIELD_MODULUS
 
 DIGESTS = Path(__file__).parent / "data" / "srs_sha256.json"
@@ -39,7 +39,14 @@ def ceremony_digest(k: int) -> str:
 
 def ezkl_download(path: Path, k: int) -> None:
     """The network edge: ezkl downloads the ceremony's file. Tests put a local double here."""
-    ezkl_worker.call("get_srs", time_limit_s=FETCH_TIME_LIMIT_S, out=path, k=k)
+    try:
+        ezkl_worker.call("get_srs", time_limit_s=FETCH_TIME_LIMIT_S, out=path, k=k)
+    except CircuitError as error:
+        raise SrsError(
+            f"the ceremony's file for k={k} could not be downloaded: {error.message}",
+            step="srs",
+            hint="check the network; or download it elsewhere and use huref srs check",
+        ) from None
 
 
 def fetch(folder: Path, k: int, download: Callable[[Path, int], None] = ezkl_download) -> Path:
