@@ -216,39 +216,40 @@ def test_a_time_limit_ends_the_child(tmp_path):
 def test_ezkl_stays_out_of_this_process():
     """Every call above went through a child process."""
     import subprocess
-    import sys
 
     code = "import sys, circuits.cli, circuits.publish, prover.cli; sys.exit('ezkl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="only Linux tells how much processor time a child uses"
-)
-def test_a_child_that_stopped_moving_is_killed_and_tried_again(tmp_path, monkeypatch):
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time of a child: Linux only")
+
+
+@pytest.fixture
+def stalling(tmp_path, monkeypatch):
+    """Start children by a shell script of the test's, and call one stalled after two seconds."""
+    child = tmp_path / "python"
+
+    def use(script: str) -> None:
+        child.write_text(f"#!/bin/sh\n{script}\n")
+        child.chmod(0o755)
+        monkeypatch.setattr(ezkl_worker, "STALL_S", 2.0)
+        monkeypatch.setattr(ezkl_worker, "POLL_S", 0.1)
+        monkeypatch.setattr(ezkl_worker.sys, "executable", str(child))
+
+    return use
+
+
+@needs_proc
+def test_a_child_that_stopped_moving_is_killed_and_tried_again(tmp_path, stalling):
     """ezkl's deadlock with Python's logging, played by a child that sleeps the first time it is started."""
     started = tmp_path / "started"
-    child = tmp_path / "python"
-    child.write_text(
-        f'#!/bin/sh\nif [ ! -e {started} ]; then touch {started}; exec sleep 60; fi\nexec {sys.executable} "$@"\n'
-    )
-    child.chmod(0o755)
-    monkeypatch.setattr(ezkl_worker, "STALL_S", 1.0)
-    monkeypatch.setattr(ezkl_worker, "POLL_S", 0.1)
-    monkeypatch.setattr(ezkl_worker.sys, "executable", str(child))
+    stalling(f'if [ ! -e {started} ]; then touch {started}; exec sleep 60; fi\nexec {sys.executable} "$@"')
     ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "k5.srs", k=5)
     assert read_curve_file(tmp_path / "k5.srs").k == 5
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="only Linux tells how much processor time a child uses"
-)
-def test_a_child_that_never_moves_is_a_typed_error(tmp_path, monkeypatch):
-    child = tmp_path / "python"
-    child.write_text("#!/bin/sh\nexec sleep 60\n")
-    child.chmod(0o755)
-    monkeypatch.setattr(ezkl_worker, "STALL_S", 0.5)
-    monkeypatch.setattr(ezkl_worker, "POLL_S", 0.1)
-    monkeypatch.setattr(ezkl_worker.sys, "executable", str(child))
+@needs_proc
+def test_a_child_that_never_moves_is_a_typed_error(tmp_path, stalling):
+    stalling("exec sleep 60")
     with pytest.raises(CircuitError, match="stopped moving 3 times"):
         ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "k5.srs", k=5)
