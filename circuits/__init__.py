@@ -2,7 +2,7 @@
 
 - `size_classes`, `link_circuit`, `encoder_circuit`   what the two circuits are
 - `ezkl_worker`, `curve_files`                        ezkl in child processes; SRS files as lists of bases
-- `keys`, `srs`, `profiles`, `publish`                proving keys, SRS files, what is published and pinned
+- `keys`, `proofs`, `srs`, `profiles`, `publish`      proving keys, one proof, SRS files, what is published and pinned
 - `cli`                                               `huref circuits`, `huref srs`
 
 >>> from circuits.size_classes import size_class

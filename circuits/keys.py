@@ -100,7 +100,6 @@ def proving_key(profile: Profile, circuit: str, notice: Callable[[str], None] = 
 
     Raises CircuitError when the verification key that comes out is not the published one.
     """
-    files = profile.circuit(circuit)
     expected = profile.document["circuits"][circuit]["vk"]
     folder = cache_folder() / "keys" / expected
     key = ProvingKey(folder / "pk.key", folder / "circuit.ezkl")
@@ -110,14 +109,7 @@ def proving_key(profile: Profile, circuit: str, notice: Callable[[str], None] = 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
-            vk = build(files, profile.srs, Path(scratch))
-            found = sha256_file(vk)
-            if found != expected:
-                raise CircuitError(
-                    f"the {circuit} circuit's verification key came out as {found}, published is {expected}",
-                    step="setup",
-                    hint="another ezkl than 23.0.5, or files that were changed: huref circuits check",
-                )
+            vk = _build_published(profile, circuit, Path(scratch))
             vk.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             Path(scratch).rename(folder)
@@ -141,7 +133,17 @@ def build(files: CircuitFiles, srs: Path, folder: Path) -> Path:
 def check(profile: Profile, circuit: str) -> None:
     """Build the verification key again from ONNX, settings and SRS; CircuitError unless it is the published one."""
     with tempfile.TemporaryDirectory(prefix="huref-check-") as scratch:
-        found = sha256_file(build(profile.circuit(circuit), profile.srs, Path(scratch)))
-    expected = profile.document["circuits"][circuit]["vk"]
+        _build_published(profile, circuit, Path(scratch))
+
+
+def _build_published(profile: Profile, circuit: str, folder: Path) -> Path:
+    """`build`, and CircuitError unless the verification key that comes out is the published one."""
+    vk = build(profile.circuit(circuit), profile.srs, folder)
+    found, expected = sha256_file(vk), profile.document["circuits"][circuit]["vk"]
     if found != expected:
-        raise CircuitError(f"{circuit}: rebuilt verification key {found}, published {expected}", step="check")
+        raise CircuitError(
+            f"the {circuit} circuit's verification key came out as {found}, published is {expected}",
+            step="setup",
+            hint="another ezkl than 23.0.5, or files that were changed: huref circuits check",
+        )
+    return vk

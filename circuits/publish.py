@@ -16,7 +16,7 @@ from typing import Any
 import click
 import onnx
 
-from circuits import ezkl_worker, keys, srs
+from circuits import ezkl_worker, keys, proofs, srs
 from circuits.curve_files import read_curve_file, scalars
 from circuits.digests import sha256_file, write_atomically
 from circuits.encoder_circuit import encoder_circuit_graph
@@ -124,19 +124,15 @@ def _publish_circuit(
         vk = keys.build(files, srs_path, scratch)
         write_atomically(files.vk, vk.read_bytes())
         usable = _usable_rows(files, size, srs_path)
-        lengths = [size.length] * (2 * LINK_SLOTS if files.name == "link" else 1)
-        vectors = scratch / "vectors"
-        vectors.write_bytes(scalars([0]) * sum(lengths))
-        proof = ezkl_worker.call(
-            "prove",
-            time_limit_s=PROVE_TIME_LIMIT_S,
-            vectors=vectors,
-            lengths=lengths,
+        # a proof of zeros, for its length: both circuits accept them
+        proof = proofs.prove(
+            [[0] * size.length] * (2 * LINK_SLOTS if files.name == "link" else 1),
             compiled=scratch / "circuit.ezkl",
             pk=scratch / "pk.key",
             vk=files.vk,
             settings=files.settings,
             srs=srs_path,
+            time_limit_s=PROVE_TIME_LIMIT_S,
         )
         digest = sha256_file(files.vk)
         cached = keys.cache_folder() / "keys" / digest

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from circuits import ezkl_worker, keys
-from circuits.curve_files import scalars
+from circuits import keys, proofs
 from circuits.errors import CircuitError, UsageError
 from circuits.ezkl_worker import POINT_BYTES
 from circuits.profiles import Profile
@@ -64,6 +63,8 @@ def check_size(profile: Profile, shape: Shape) -> None:
 
 class FingerprintProver:
     """Proves one checkpoint's fingerprint. `session` is 32 fresh bytes, kept by a resumed run."""
+
+    argument: type[LinkArgument] = LinkArgument
 
     def __init__(
         self,
@@ -157,7 +158,7 @@ class FingerprintProver:
     def link_argument(self, matrices: Mapping[str, SaltedMatrix], s_prime: FieldVector) -> LinkArgument:
         """The link argument on these matrices."""
         source = self.source
-        return LinkArgument(
+        return self.argument(
             self.size, source.shape, source.projection, matrices, self.scale, s_prime, self.committer.vectors
         )
 
@@ -171,24 +172,19 @@ class FingerprintProver:
     def prove(self, circuit: str, vectors: Sequence[FieldVector]) -> Proof:
         """A proof of the published circuit, verified by ezkl before it is kept."""
         files = self.profile.circuit(circuit)
-        key = keys.proving_key(self.profile, circuit, self.progress.notice)
 
         def make() -> bytes:
-            with tempfile.TemporaryDirectory(prefix="huref-witness-") as scratch:
-                path = Path(scratch, "vectors")
-                path.write_bytes(b"".join(scalars(vector) for vector in vectors))
-                with self.progress.timed(f"prove {circuit}"):
-                    answer = ezkl_worker.call(
-                        "prove",
-                        time_limit_s=PROVE_TIME_LIMIT_S,
-                        vectors=path,
-                        lengths=[len(vector) for vector in vectors],
-                        compiled=key.compiled,
-                        pk=key.pk,
-                        vk=files.vk,
-                        settings=files.settings,
-                        srs=self.profile.srs,
-                    )
+            key = keys.proving_key(self.profile, circuit, self.progress.notice)
+            with self.progress.timed(f"prove {circuit}"):
+                answer = proofs.prove(
+                    vectors,
+                    compiled=key.compiled,
+                    pk=key.pk,
+                    vk=files.vk,
+                    settings=files.settings,
+                    srs=self.profile.srs,
+                    time_limit_s=PROVE_TIME_LIMIT_S,
+                )
             return json.dumps(answer).encode()
 
         return Proof.from_worker(json.loads(self.job.part(f"{circuit}-proof", make)))

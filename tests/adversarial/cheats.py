@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from circuits import ezkl_worker, keys
+from circuits import ezkl_worker, keys, proofs
 from circuits.curve_files import read_curve_file, scalars, write_bases
 from circuits.ezkl_worker import POINT_BYTES
 from circuits.profiles import Profile
@@ -71,7 +71,6 @@ def expect_rejected(report: Report, step: int, *words: str) -> None:
 class CheatingProver(FingerprintProver):
     """A prover that does not stop when its relation is not zero, and can claim another instance."""
 
-    argument = LinkArgument
     claim_zero = False
     graft_from: Proof | None = None  # use this proof's bytes after the 24 columns: for attacks that must die at step 7
 
@@ -79,12 +78,6 @@ class CheatingProver(FingerprintProver):
         super().__init__(world.profile, world.source, SEED, session, world.job(folder, *parts))
         self.world = world
         self.relation: int | None = None
-
-    def link_argument(self, matrices, s_prime):  # type: ignore[no-untyped-def]
-        source = self.source
-        return self.argument(
-            self.size, source.shape, source.projection, matrices, self.scale, s_prime, self.committer.vectors
-        )
 
     def link_proof(self, vectors):  # type: ignore[no-untyped-def]
         self.vectors = vectors
@@ -158,17 +151,15 @@ def prove_with_graph(profile: Profile, circuit: str, model: onnx.ModelProto, vec
     ezkl_worker.call(
         "compile", time_limit_s=300, onnx=folder / "evil.onnx", settings=folder / "evil.json", out=compiled
     )
-    (folder / "vectors").write_bytes(b"".join(scalars(v) for v in vectors))
-    answer = ezkl_worker.call(
-        "prove_unchecked",
-        time_limit_s=600,
-        vectors=folder / "vectors",
-        lengths=[len(v) for v in vectors],
+    answer = proofs.prove(
+        vectors,
         compiled=compiled,
         pk=key.pk,
         vk=files.vk,
         settings=files.settings,
         srs=profile.srs,
+        time_limit_s=600,
+        checked=False,
     )
     return Proof.from_worker(answer)
 

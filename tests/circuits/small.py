@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from circuits import ezkl_worker, keys
+from circuits import ezkl_worker, keys, proofs
 from circuits.curve_files import scalars
 from circuits.link_circuit import IR_VERSION, OPSET
 from circuits.size_classes import SizeClass
@@ -85,18 +85,15 @@ class Circuit:
     ) -> dict:
         """Witness of this graph, proven with the keys of `keys_of` (this circuit's own unless given)."""
         owner = keys_of or self
-        path = self.folder / "vectors"
-        path.write_bytes(b"".join(scalars(v) for v in vectors))
-        return ezkl_worker.call(
-            "prove" if checked else "prove_unchecked",
-            time_limit_s=time_limit_s,
-            vectors=path,
-            lengths=[len(v) for v in vectors],
+        return proofs.prove(
+            vectors,
             compiled=self.compiled,
             pk=owner.pk,
             vk=owner.vk,
             settings=owner.settings,
             srs=self.srs,
+            time_limit_s=time_limit_s,
+            checked=checked,
         )
 
     def commit(self, vectors: Sequence[Sequence[int]], srs: Path | None = None) -> list[bytes]:
