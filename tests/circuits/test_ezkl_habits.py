@@ -233,6 +233,7 @@ def stalling(tmp_path, monkeypatch):
         child.write_text(f"#!/bin/sh\n{script}\n")
         child.chmod(0o755)
         monkeypatch.setattr(ezkl_worker, "STALL_S", 2.0)
+        monkeypatch.setattr(ezkl_worker, "STALL_BUSY", 0.1)
         monkeypatch.setattr(ezkl_worker, "POLL_S", 0.1)
         monkeypatch.setattr(ezkl_worker.sys, "executable", str(child))
 
@@ -241,9 +242,20 @@ def stalling(tmp_path, monkeypatch):
 
 @needs_proc
 def test_a_child_that_stopped_moving_is_killed_and_tried_again(tmp_path, stalling):
-    """ezkl's deadlock with Python's logging, played by a child that sleeps the first time it is started."""
-    started = tmp_path / "started"
-    stalling(f'if [ ! -e {started} ]; then touch {started}; exec sleep 60; fi\nexec {sys.executable} "$@"')
+    """ezkl's deadlock with Python's logging, played the first time by a child that sleeps with Python's lock.
+
+    Its eight other threads wait for the lock, as ezkl's do: they wake every 5 ms, so its processor time does grow.
+    """
+    started, deadlock = tmp_path / "started", tmp_path / "deadlock.py"
+    deadlock.write_text(
+        "import ctypes, threading, time\n"
+        "for _ in range(8):\n"
+        "    threading.Thread(target=lambda: [time.sleep(0.001) for _ in range(100_000)], daemon=True).start()\n"
+        "ctypes.PyDLL(None).sleep(60)\n"
+    )
+    stalling(
+        f'if [ ! -e {started} ]; then touch {started}; exec {sys.executable} {deadlock}; fi\nexec {sys.executable} "$@"'
+    )
     ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "k5.srs", k=5)
     assert read_curve_file(tmp_path / "k5.srs").k == 5
 
