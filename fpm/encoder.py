@@ -106,7 +106,7 @@ def whitening_head(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.fl
         weight float32 [512, 128], bias float32 [512].
     """
     values, vectors = np.linalg.eigh(np.cov(features.T))
-    weight = 2.0 * head_basis() @ (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
+    weight = 2.0 * head_basis()[:, :FEATURES] @ (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
     bias = -weight @ features.mean(0)
     return weight.astype(np.float32), bias.astype(np.float32)
 

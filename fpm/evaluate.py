@@ -64,7 +64,7 @@ def cosine_figures(finger: Fingerprinter, count: int, seed: int) -> Figures:
     term_others = (flat @ flat.T)[np.triu_indices(count, 1)]
     # Kolmogorov-Smirnov: distance sqrt(n) D above 1.628 has probability 0.01 for a Gaussian
     ks = np.array([_kolmogorov_smirnov(column / column.std()) * np.sqrt(count) for column in raw.T])
-    ideal = np.random.default_rng(seed).standard_normal((count, FEATURES)) * 2.0 @ head_basis().T
+    ideal = np.random.default_rng(seed).standard_normal((count, FEATURES)) * 2.0 @ head_basis()[:, :FEATURES].T
     return {
         "models": count,
         "independents": {
@@ -199,13 +199,13 @@ class Painter:
 
 
 def at_angle(z: Array, cosine: float, rng: np.random.Generator) -> Array:
-    """Another vector at that cosine to each z, inside the latent subspace."""
+    """Another vector at that cosine to each z, in a random direction."""
     u = coordinates(z)
     u = u / np.linalg.norm(u, axis=1, keepdims=True)
     side = rng.standard_normal(u.shape)
     side -= (side * u).sum(1, keepdims=True) * u
     side /= np.linalg.norm(side, axis=1, keepdims=True)
-    out: Array = 2.0 * np.sqrt(FEATURES) * (cosine * u + np.sqrt(1.0 - cosine**2) * side) @ head_basis().T
+    out: Array = np.sqrt(Z_DIM) * (cosine * u + np.sqrt(1.0 - cosine**2) * side) @ head_basis().T
     return out
 
 

@@ -1,8 +1,8 @@
-"""The part of z-space that fingerprints live in.
+"""z-space: what the head maps the circuit's features to, and what drawer and generator read.
 
-The encoder's circuit has 128 public outputs f; the head maps them to z = W f + b with 512 entries. So z lies in a
-128-dimensional subspace, fixed here by a seed before anything is trained: the range of `head_basis()`. The drawer's
-parameters and the head both use it, so encoder and generator can be trained apart.
+z is any vector of R^512 of norm sqrt(512); independent models should fall on that sphere evenly. A rotation Q, fixed
+here by a seed before anything is trained, names its coordinates u = Q^T z: the head ends in Q, and the drawer's
+parameters are functions of the first columns' coordinates, so encoder and generator can be trained apart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Z_DIM = 512
-FEATURES = 128
+FEATURES = 128  # of the published encoder, until the one with 512 takes its place
 BASIS_SEED = 20240
 
 Array = npt.NDArray[np.float64]
@@ -21,12 +21,12 @@ Array = npt.NDArray[np.float64]
 
 @lru_cache(maxsize=1)
 def head_basis() -> Array:
-    """Orthonormal columns spanning the latent subspace.
+    """The rotation Q whose columns are the latent coordinates' directions.
 
     Returns:
-        float64 [512, 128], `Q.T @ Q = I`; the same on every machine up to rounding.
+        float64 [512, 512], `Q.T @ Q = I`; the same on every machine up to rounding.
     """
-    gauss = np.random.default_rng(BASIS_SEED).standard_normal((Z_DIM, FEATURES))
+    gauss = np.random.default_rng(BASIS_SEED).standard_normal((Z_DIM, Z_DIM))
     q, r = np.linalg.qr(gauss)
     # The sign of each column is LAPACK's choice; fix it.
     basis: Array = q * np.sign(np.diag(r))
@@ -35,25 +35,25 @@ def head_basis() -> Array:
 
 
 def coordinates(z: Array) -> Array:
-    """Standard-normal coordinates of z in the latent subspace, u = Q^T z / 2.
+    """Standard-normal coordinates of z, u = Q^T z.
 
     Args:
         z: [..., 512], of norm sqrt(512).
 
     Returns:
-        [..., 128], of norm sqrt(128) when z lies in the subspace.
+        [..., 512], of the same norm.
     """
-    u: Array = z @ head_basis() / 2.0
+    u: Array = z @ head_basis()
     return u
 
 
 def sample_z(count: int, seed: int) -> Array:
-    """Draws z as an ideal encoder would: uniform on the sphere of radius sqrt(512) in the subspace.
+    """Draws z as an ideal encoder would: uniform on the sphere of radius sqrt(512).
 
     Returns:
         float64 [count, 512].
     """
-    u = np.random.default_rng(seed).standard_normal((count, FEATURES))
-    u *= np.sqrt(FEATURES) / np.linalg.norm(u, axis=1, keepdims=True)
-    z: Array = 2.0 * u @ head_basis().T
+    u = np.random.default_rng(seed).standard_normal((count, Z_DIM))
+    u *= np.sqrt(Z_DIM) / np.linalg.norm(u, axis=1, keepdims=True)
+    z: Array = u @ head_basis().T
     return z

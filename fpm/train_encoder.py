@@ -46,7 +46,7 @@ class TrainableHead(nn.Module):
         inverse = (vectors / np.sqrt(values)) @ vectors.T
         self.mix = nn.Parameter(torch.from_numpy(inverse).float())
         self.shift = nn.Parameter(torch.from_numpy(-inverse @ features.mean(0)).float())
-        self.register_buffer("basis", torch.from_numpy(head_basis().copy()).float())
+        self.register_buffer("basis", torch.from_numpy(head_basis()[:, :FEATURES].copy()).float())
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps features [B,128] to z [B,512] before normalisation."""
