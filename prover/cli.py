@@ -1,22 +1,19 @@
 """`huref`: the manufacturer's command. Thin: each command parses, calls one function, prints.
 
 Exit codes: 0 done, 2 wrong usage or bad input (nothing is left half-written). `huref-verify` is a command of its own.
+Other packages add commands under the entry points `huref.commands`; they are loaded when used.
 """
 
 from __future__ import annotations
 
-import errno
 import sys
-import tempfile
-from pathlib import Path
-from typing import NoReturn
+from importlib.metadata import entry_points
 
 try:
     import click
 
     from circuits.cli import circuits_group, srs_group
-    from circuits.digests import storage_error
-    from circuits.errors import HurefError
+    from circuits.command_group import CommandGroup
     from prover.ics_cli import ics
     from prover.prove_cli import prove
 except ImportError as missing:  # a plain install is the verifier alone
@@ -24,30 +21,20 @@ except ImportError as missing:  # a plain install is the verifier alone
 else:
     _MISSING = None
 
-    _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    class _Huref(CommandGroup):
+        """The commands below, and those that installed packages register."""
 
-    class _Group(click.Group):
-        """Turns the project's errors into a message on stderr and exit code 2; others are bugs and show as such."""
+        def list_commands(self, context: click.Context) -> list[str]:
+            return sorted({*super().list_commands(context), *entry_points(group="huref.commands").names})
 
-        def invoke(self, context: click.Context) -> object:
-            try:
-                return super().invoke(context)
-            except HurefError as error:
-                self._refuse(context, error)
-            except OSError as error:  # working files lie in the system's temporary folder, which may be full
-                if error.errno not in _FULL_DISK:
-                    raise
-                self._refuse(context, storage_error(Path(error.filename or tempfile.gettempdir()), error))
+        def get_command(self, context: click.Context, name: str) -> click.Command | None:
+            registered = entry_points(group="huref.commands", name=name)
+            if name in self.commands or not registered:
+                return super().get_command(context, name)
+            command: click.Command = next(iter(registered)).load()
+            return command
 
-        @staticmethod
-        def _refuse(context: click.Context, error: HurefError) -> NoReturn:
-            step = f" [{error.step}]" if error.step else ""
-            click.echo(f"error ({error.code}){step}: {error.message}", err=True)
-            if error.hint:
-                click.echo(f"  hint: {error.hint}", err=True)
-            context.exit(2)
-
-    @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.group(cls=_Huref, context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(package_name="huref-zk", prog_name="huref")
     def huref() -> None:
         """Prove fingerprints of language models."""
@@ -61,7 +48,10 @@ else:
 def main() -> None:
     """Console entry point."""
     if _MISSING is not None:
-        sys.stderr.write(f"huref needs {_MISSING}, which a plain install leaves out: pip install 'huref-zk[prover]'\n")
+        needs, extras = f"huref needs {_MISSING}, which a plain install leaves out", "prover"
+        if sys.argv[1:2] == ["generator"]:
+            needs, extras = "huref generator needs the fpm extra", "prover,fpm"
+        sys.stderr.write(f"{needs}: pip install 'huref-zk[{extras}]'\n")
         sys.exit(2)
     huref()
 
