@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from circuits.digests import write_atomically
 from circuits.errors import ModelFileError
 from fpm.encoder import CHANNELS, PATCH, SIDE, Encoder
 from fpm.latent import FEATURES, Z_DIM
@@ -88,24 +92,56 @@ def save_encoder(
                 np.lib.format.write_array(entry, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
 
 
-def save_generator(generator: Generator, folder: Path) -> None:
-    """Writes generator.onnx: opset 17, `z` float32 [1,512] -> `image` float32 [1,3,size,size]."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "generator.onnx"
-    torch.onnx.export(
-        PublishedGenerator(generator).eval(),
-        (torch.zeros(1, Z_DIM),),
-        str(path),
-        opset_version=OPSET,
-        input_names=["z"],
-        output_names=["image"],
-        dynamo=False,
-        do_constant_folding=True,
-    )
-    model = onnx.load(path)
+def generator_bytes(generator: Generator) -> bytes:
+    """The generator as ONNX, opset 17: `z` float32 [1,512] -> `image` float32 [1,3,size,size]; same bytes each time."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder, "generator.onnx")
+        warnings.filterwarnings(
+            "ignore", "torch.tensor results are registered as constants"
+        )  # the filter's taps: right
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter that writes plain opset 17
+        torch.onnx.export(
+            PublishedGenerator(generator).eval(),
+            (torch.zeros(1, Z_DIM),),
+            str(path),
+            opset_version=OPSET,
+            input_names=["z"],
+            output_names=["image"],
+            dynamo=False,
+            do_constant_folding=True,
+        )
+        model = onnx.load(path)
+    _sum_stored_tensors(model.graph)
     for node in model.graph.node:
         node.doc_string = ""  # torch writes source paths of this machine there
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _sum_stored_tensors(graph: onnx.GraphProto) -> None:
+    """Puts sums in the place of tensors that are only summed: else each weight is stored twice, the second squared."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    constants = {node.output[0]: node for node in graph.node if node.op_type == "Constant"}
+    uses = Counter(name for node in graph.node for name in node.input)
+    for node in [node for node in graph.node if node.op_type == "ReduceSum"]:
+        tensor = stored.get(node.input[0])
+        if tensor is None or uses[tensor.name] != 1:
+            continue
+        constant = constants[node.input[1]]
+        axes = tuple(int(axis) for axis in numpy_helper.to_array(constant.attribute[0].t))
+        keep = any(attribute.name == "keepdims" and attribute.i for attribute in node.attribute)
+        total = numpy_helper.to_array(tensor).sum(axes, dtype=np.float64, keepdims=keep).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(total, node.output[0]))
+        graph.initializer.remove(tensor)
+        graph.node.remove(node)
+        uses[constant.output[0]] -= 1
+        if not uses[constant.output[0]]:
+            graph.node.remove(constant)
+
+
+def save_generator(generator: Generator, folder: Path) -> None:
+    """Writes generator.onnx; StorageError on a full or read-only disk."""
+    write_atomically(folder / "generator.onnx", generator_bytes(generator))
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
