@@ -98,9 +98,10 @@ def _reconstruct(meta: object) -> ModuleRecord:
 def _tensor(
     storage: object, offset: object, shape: object, strides: object, grad: object, hooks: object, *_: object
 ) -> TensorRecord:
-    if type(storage) is not Storage or type(offset) is not int or offset < 0:
+    if type(storage) is not Storage:
         raise ValueError("a tensor without a storage")
-    return TensorRecord(storage, offset, _lengths(shape), _lengths(strides))
+    (start,) = _lengths((offset,))
+    return TensorRecord(storage, start, _lengths(shape), _lengths(strides))
 
 
 def _lengths(values: object) -> tuple[int, ...]:

@@ -216,6 +216,15 @@ def test_tensors_stay_inside_their_storage(shape, strides, offset):
         TensorRecord(storage, offset, shape, strides).array()
 
 
+@pytest.mark.parametrize(
+    "place", [(2**100, (1,), (1,)), (0, (2**100,), (1,)), (0, (1,), (-1,)), (0, (1,) * 9, (1,) * 9)]
+)
+def test_tensors_have_short_small_shapes(place):
+    call = Calls(torch._utils._rebuild_tensor_v2, torch.ones(3)._typed_storage(), *place, False, OrderedDict())
+    with pytest.raises(CheckpointError, match="shape"):
+        watched(pickled(call))
+
+
 @pytest.mark.parametrize("cut", [1, 8, 12, 100])
 def test_storages_cut_short_are_refused(cut):
     data = storage_bytes()
