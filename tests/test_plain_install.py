@@ -52,3 +52,9 @@ def test_huref_says_which_extra_it_needs(installed, tmp_path):
     done = run(installed, "huref", "--help", cwd=tmp_path)
     assert done.returncode == 2
     assert "huref-zk[prover]" in done.stderr
+
+
+def test_huref_says_which_extras_the_generator_needs(installed, tmp_path):
+    done = run(installed, "huref", "generator", "import", "x.pkl", "-o", "generator.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "fpm extra" in done.stderr and "huref-zk[prover,fpm]" in done.stderr
