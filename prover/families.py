@@ -1,209 +1,81 @@
-"""Which tensor of an architecture plays which role: one table a family (docs/protocol.md section 3).
+"""Finding the family of a checkpoint: by architecture and config.json, or why there is none (docs/families.md).
 
-Adding a family means adding a `Family(...)` to `FAMILIES`: names of tensors, how they are packed, the kind of
-norm, and the names its config.json uses. Pure: nothing here reads a file.
+The rows are in `prover/family_table.py`, what they are made of in `prover/family.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from prover.family import LAYERS_USED, ROLES, Family, FloatArray, Shape, Source
+from prover.family_table import FAMILIES, LLAMA
 
-FloatArray = npt.NDArray[np.floating[Any]]
+__all__ = [
+    "FAMILIES",
+    "FAMILY_NAMES",
+    "LAYERS_USED",
+    "LLAMA",
+    "ROLES",
+    "Family",
+    "FloatArray",
+    "Shape",
+    "Source",
+    "families_named",
+    "family_of",
+    "refusal",
+    "supported_architectures",
+]
 
-ROLES = ("q", "k", "v", "o", "up", "down")
-"""Roles of the matrices of one layer, in the order they are committed."""
+FAMILY_NAMES: tuple[str, ...] = tuple(dict.fromkeys(family.name for family in FAMILIES))
+"""Names of all families, without repeats: what a profile's `families` may list."""
 
-READING_ROLES = ("q", "k", "v", "up")
-"""Roles that read the residual stream through a norm; `o` and `down` write to it."""
+# ---------------------------------------- refusals, each with the reason
 
-LAYERS_USED = 2
-"""The last two transformer blocks (profile field `layers`: "last-2")."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Shape of a model: the statement's `model` object (docs/protocol.md section 7)."""
-
-    family: str
-    hidden_size: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate_size: int
-    num_layers: int
-    layers: tuple[int, int]
-    vocab_size: int
-
-    @property
-    def query_group(self) -> int:
-        """`rep`: number of query heads that share one key/value head."""
-        return self.heads // self.kv_heads
-
-    def rows(self, role: str) -> int:
-        """Number of rows of length `hidden_size` of the matrix that plays `role` (see `ROLES`)."""
-        if role in ("k", "v"):
-            return self.kv_heads * self.head_dim
-        if role in ("q", "o"):
-            return self.heads * self.head_dim
-        return self.intermediate_size
-
-    @property
-    def term_rows(self) -> tuple[int, ...]:
-        """`e_t` of the six terms: rows of U_t and V_t after key/value rows are repeated."""
-        one_layer = (self.rows("q"), self.rows("o"), self.intermediate_size)
-        return one_layer * LAYERS_USED
-
-    def matrix_names(self) -> tuple[str, ...]:
-        """The 13 matrix names, in the order they are committed."""
-        return ("embedding", *(f"layers.{i}.{role}" for i in self.layers for role in ROLES))
-
-    def as_statement(self) -> dict[str, Any]:
-        """The statement's `model` object."""
-        return {
-            "family": self.family,
-            "hidden_size": self.hidden_size,
-            "heads": self.heads,
-            "kv_heads": self.kv_heads,
-            "head_dim": self.head_dim,
-            "intermediate_size": self.intermediate_size,
-            "num_layers": self.num_layers,
-            "layers": list(self.layers),
-            "vocab_size": self.vocab_size,
-        }
-
-
-@dataclass(frozen=True)
-class Packing:
-    """How a role's rows lie in a stored tensor of shape [total_rows, d]."""
-
-    total_rows: Callable[[Shape, str], int]
-    pick: Callable[[FloatArray, Shape, str], FloatArray]
-
-
-def _stacked(parts: tuple[str, ...]) -> Packing:
-    """Roles one below the other, e.g. ("q", "k", "v"); "gate" counts as `intermediate_size` rows."""
-
-    def total_rows(shape: Shape, _role: str) -> int:
-        return sum(shape.rows(part) for part in parts)
-
-    def pick(tensor: FloatArray, shape: Shape, role: str) -> FloatArray:
-        begin = sum(shape.rows(part) for part in parts[: parts.index(role)])
-        return tensor[begin : begin + shape.rows(role)]
-
-    return Packing(total_rows, pick)
-
-
-def _per_head(parts: tuple[str, ...]) -> Packing:
-    """Head after head, each with its parts in turn (GPT-NeoX, BLOOM); no grouped heads."""
-
-    def total_rows(shape: Shape, _role: str) -> int:
-        return len(parts) * shape.heads * shape.head_dim
-
-    def pick(tensor: FloatArray, shape: Shape, role: str) -> FloatArray:
-        by_head = tensor.reshape(shape.heads, len(parts), shape.head_dim, tensor.shape[1])
-        return by_head[:, parts.index(role)].reshape(shape.rows(role), tensor.shape[1])
-
-    return Packing(total_rows, pick)
-
-
-WHOLE = Packing(lambda shape, role: shape.rows(role), lambda tensor, _shape, _role: tensor)
-STACKED_QKV = _stacked(("q", "k", "v"))
-PER_HEAD_QKV = _per_head(("q", "k", "v"))
-STACKED_GATE_UP = _stacked(("gate", "up"))
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a role's rows are stored. `{i}` in `tensor` stands for the layer's index.
-
-    `transposed`: stored as [d, rows] instead of [rows, d] (`Linear` that writes, `Conv1D` that reads).
-    """
-
-    tensor: str
-    transposed: bool = False
-    packing: Packing = WHOLE
-
-
-@dataclass(frozen=True)
-class ConfigKeys:
-    """Names that config.json uses for the model's shape."""
-
-    hidden_size: str = "hidden_size"
-    heads: str = "num_attention_heads"
-    kv_heads: str = "num_key_value_heads"
-    head_dim: str = "head_dim"
-    intermediate_size: str = "intermediate_size"
-    num_layers: str = "num_hidden_layers"
-    vocab_size: str = "vocab_size"
-
-
-NormKind = Literal["rms", "rms_plus_one", "layernorm"]
-
-
-@dataclass(frozen=True)
-class Family:
-    """One family of architectures: the roles of its tensors, and its norm."""
-
-    name: str
-    architectures: tuple[str, ...]
-    embedding: str
-    roles: Mapping[str, Source]
-    attention_norm: str
-    ffn_norm: str
-    norm: NormKind = "rms"
-    gate: Source | None = None
-    keys: ConfigKeys = field(default_factory=ConfigKeys)
-
-    def norm_tensor(self, role: str) -> str | None:
-        """Name pattern of the norm weight that feeds `role`, or None for roles that write."""
-        if role not in READING_ROLES:
-            return None
-        return self.ffn_norm if role == "up" else self.attention_norm
-
-    @property
-    def centred(self) -> bool:
-        """True if rows lose their mean: LayerNorm models do not see it."""
-        return self.norm == "layernorm"
-
-    def column_scale(self, norm_weight: FloatArray) -> npt.NDArray[np.float64]:
-        """float64 [d]: what the norm multiplies each hidden dimension with."""
-        weight = norm_weight.astype(np.float64)
-        return weight + 1.0 if self.norm == "rms_plus_one" else weight
-
-
-LLAMA = Family(
-    name="llama",
-    architectures=("LlamaForCausalLM", "MistralForCausalLM"),
-    embedding="model.embed_tokens.weight",
-    roles=MappingProxyType(
-        {
-            "q": Source("model.layers.{i}.self_attn.q_proj.weight"),
-            "k": Source("model.layers.{i}.self_attn.k_proj.weight"),
-            "v": Source("model.layers.{i}.self_attn.v_proj.weight"),
-            "o": Source("model.layers.{i}.self_attn.o_proj.weight", transposed=True),
-            "up": Source("model.layers.{i}.mlp.up_proj.weight"),
-            "down": Source("model.layers.{i}.mlp.down_proj.weight", transposed=True),
-        }
-    ),
-    attention_norm="model.layers.{i}.input_layernorm.weight",
-    ffn_norm="model.layers.{i}.post_attention_layernorm.weight",
-    gate=Source("model.layers.{i}.mlp.gate_proj.weight"),
+_EXPERTS = (
+    "a mixture of experts has many feed-forward matrices a layer, and version 1 of the protocol commits one up and one "
+    "down matrix; which experts would count, and with what weight, is not settled"
+)
+_LATENT = "multi-head latent attention has no key and value matrices that read the residual stream"
+_STATE_SPACE = "a model without attention has no M_a and M_b"
+_ENCODER = "encoder-decoder models have two streams; the terms describe one"
+_REASONS = MappingProxyType(
+    {
+        **dict.fromkeys(("MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"), _EXPERTS),
+        **dict.fromkeys(("DbrxForCausalLM", "OlmoeForCausalLM", "PhimoeForCausalLM", "GptOssForCausalLM"), _EXPERTS),
+        **dict.fromkeys(("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"), f"{_LATENT}; and {_EXPERTS}"),
+        **dict.fromkeys(("MambaForCausalLM", "Mamba2ForCausalLM", "RwkvForCausalLM"), _STATE_SPACE),
+        **dict.fromkeys(("T5ForConditionalGeneration", "BartForConditionalGeneration"), _ENCODER),
+    }
+)
+_MARKS = (  # fields of config.json that give such a model away under any name
+    ("num_local_experts", _EXPERTS),
+    ("num_experts", _EXPERTS),
+    ("n_routed_experts", _EXPERTS),
+    ("kv_lora_rank", _LATENT),
 )
 
-FAMILIES: tuple[Family, ...] = (LLAMA,)
+
+def refusal(architecture: str, config: Mapping[str, Any]) -> str:
+    """Why a model of this architecture cannot be read at all, in a sentence; "" if no reason is known."""
+    found = [reason for key, reason in _MARKS if isinstance(config.get(key), int) and config[key] > 1]
+    return _REASONS.get(architecture) or (found[0] if found else "")
 
 
-def family_of(architecture: str, families: tuple[Family, ...] = FAMILIES) -> Family | None:
-    """The family that an entry of config.json's `architectures` belongs to, or None."""
-    return next((family for family in families if architecture in family.architectures), None)
+def family_of(
+    architecture: str, families: tuple[Family, ...] = FAMILIES, config: Mapping[str, Any] | None = None
+) -> Family | None:
+    """The first row for an entry of config.json's `architectures` whose conditions `config` meets, or None."""
+    known = (family for family in families if architecture in family.architectures)
+    return next((family for family in known if all(need.met(config or {}) for need in family.when)), None)
+
+
+def families_named(names: tuple[str, ...]) -> tuple[Family, ...]:
+    """The known families among `names` (a profile's `families`)."""
+    return tuple(family for family in FAMILIES if family.name in names)
 
 
 def supported_architectures(families: tuple[Family, ...] = FAMILIES) -> tuple[str, ...]:
     """Every architecture name that can be read, sorted."""
-    return tuple(sorted(name for family in families for name in family.architectures))
+    return tuple(sorted({name for family in families for name in family.architectures}))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from circuits.errors import UsageError
 from prover.checkpoint import Checkpoint, open_checkpoint
 from prover.families import FAMILIES
-from prover.quantization import Float64Array, FoldedMatrix
+from prover.quantization import Float64Array
 from prover.terms import (
     PAIRS,
     REPEATED_ROLES,
@@ -34,7 +34,6 @@ from prover.terms import (
     load_fingerprint_input,
     read_embedding,
     read_matrix,
-    read_source,
     repeat_rows,
     standardised,
 )
@@ -156,9 +155,7 @@ def _factor(checkpoint: Checkpoint, layer: int, role: str, definition: Definitio
     if definition == "released" and role == "up":
         if checkpoint.family.gate is None:
             raise UsageError(f"released ICS: family {checkpoint.family.name} has no gate", step="metrics")
-        folded = read_matrix(checkpoint, layer, "up")
-        gate = read_source(checkpoint, layer, "up", checkpoint.family.gate)
-        rows = rows * FoldedMatrix("gate", gate, folded.column_scale, folded.centred).full()
+        rows = rows * read_matrix(checkpoint, layer, "gate").full()
     return rows
 
 

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from circuits.errors import CheckpointError, UsageError
-from prover.checkpoint import Checkpoint, open_checkpoint
-from prover.families import FAMILIES, ROLES, Family, FloatArray, Shape, Source
-from prover.quantization import QUANTIZATION_RULE, Float64Array, FoldedMatrix, Int8Array, fold, quantize
+from prover.checkpoint import open_checkpoint
+from prover.families import FAMILY_NAMES, families_named
+from prover.family import Shape
+from prover.folding import read_embedding, read_matrices, read_matrix, read_source
+from prover.quantization import QUANTIZATION_RULE, Float64Array, Int8Array, fold, quantize
 from prover.tokens import TOKEN_RULE, Tokens, select_tokens
 
 __all__ = [
@@ -37,6 +39,10 @@ __all__ = [
     "projected_terms",
     "projection",
     "quantize",
+    "read_embedding",
+    "read_matrices",
+    "read_matrix",
+    "read_source",
     "repeat_rows",
     "scale_integers",
     "select_tokens",
@@ -91,7 +97,7 @@ class TermRules:
     g: int
     k_min: int
     k_max: int
-    families: tuple[str, ...] = tuple(family.name for family in FAMILIES)
+    families: tuple[str, ...] = FAMILY_NAMES
 
     @classmethod
     def of_profile(cls, document: Mapping[str, Any]) -> TermRules:
@@ -281,60 +287,10 @@ def cosine(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
 # ---------------------------------------- loading
 
 
-def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
-    """The matrix that plays `role` in block `layer`, with the norm that feeds it.
-
-    Raises:
-        CheckpointError: missing or damaged tensor.
-    """
-    family, shape = checkpoint.family, checkpoint.shape
-    stored = read_source(checkpoint, layer, role, family.roles[role])
-    pattern = family.norm_tensor(role)
-    scale = None
-    if pattern is not None:
-        scale = family.column_scale(checkpoint.read(pattern.replace("{i}", str(layer)), (shape.hidden_size,)))
-    return FoldedMatrix(f"layers.{layer}.{role}", stored, scale, family.centred)
-
-
-def read_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -> FloatArray:
-    """The stored rows of `role` in block `layer` at `source`, [rows, d], before folding.
-
-    Raises:
-        CheckpointError: missing or damaged tensor.
-    """
-    shape = checkpoint.shape
-    stored_rows = source.packing.total_rows(shape, role)
-    stored_shape = (shape.hidden_size, stored_rows) if source.transposed else (stored_rows, shape.hidden_size)
-    tensor = checkpoint.read(source.tensor.replace("{i}", str(layer)), stored_shape)
-    return source.packing.pick(tensor.T if source.transposed else tensor, shape, role)
-
-
-def read_embedding(checkpoint: Checkpoint, ids: tuple[int, ...]) -> FoldedMatrix:
-    """X: the embedding rows of the chosen tokens, [K, d].
-
-    Raises:
-        CheckpointError: missing or damaged tensor.
-    """
-    shape = checkpoint.shape
-    rows = checkpoint.read(checkpoint.family.embedding, (shape.vocab_size, shape.hidden_size), ids)
-    return FoldedMatrix("embedding", rows, None, checkpoint.family.centred)
-
-
-def read_matrices(checkpoint: Checkpoint, ids: tuple[int, ...]) -> Iterator[FoldedMatrix]:
-    """The 13 matrices in committing order, one at a time."""
-    yield read_embedding(checkpoint, ids)
-    for layer in checkpoint.shape.layers:
-        for role in ROLES:
-            yield read_matrix(checkpoint, layer, role)
-
-
-def families_named(names: tuple[str, ...]) -> tuple[Family, ...]:
-    """The known families among `names` (a profile's `families`)."""
-    return tuple(family for family in FAMILIES if family.name in names)
-
-
-def load_fingerprint_input(path: Path, rules: TermRules) -> FingerprintInput:
+def load_fingerprint_input(path: Path, rules: TermRules, tokens: Tokens | None = None) -> FingerprintInput:
     """Checkpoint directory to everything that is committed and proven.
+
+    `tokens`: other tokens than the rule's, for comparisons only (`prover.metrics`); a verifier would reject them.
 
     Raises:
         CheckpointError: anything wrong with the checkpoint.
@@ -342,14 +298,15 @@ def load_fingerprint_input(path: Path, rules: TermRules) -> FingerprintInput:
     """
     checkpoint = open_checkpoint(path, families_named(rules.families))
     shape = checkpoint.shape
-    tokens = select_tokens(
-        checkpoint.tokenizer_json,
-        shape.vocab_size,
-        rules.k_min,
-        rules.k_max,
-        rules.g,
-        path / "tokenizer.json",
-    )
+    if tokens is None:
+        tokens = select_tokens(
+            checkpoint.tokenizer_json,
+            shape.vocab_size,
+            rules.k_min,
+            rules.k_max,
+            rules.g,
+            path / "tokenizer.json",
+        )
     by = projection(rules.seed, tokens.count, rules.g)
     quantized: dict[str, Int8Array] = {}
     clipped: dict[str, float] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from circuits.errors import CheckpointError, UsageError
-from prover.checkpoint import parse_json
+from prover.bounded_files import parse_json
 
 TOKEN_RULE = "sha256-order-v1"  # noqa: S105 - a rule's name, not a password
 

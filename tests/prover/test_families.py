@@ -1,201 +1,85 @@
-"""Families: every role is cut out of the right tensor, also for layouts that later families will use."""
+"""Families: every role is cut out of the right tensor, names and refusals."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
-from small_models import SIZES, VOCAB, tokenizer_document
+from small_models import edit_json, load, tokenizer_document
 
+from circuits.errors import CheckpointError
 from prover.checkpoint import open_checkpoint
-from prover.families import (
-    FAMILIES,
-    LLAMA,
-    PER_HEAD_QKV,
-    ROLES,
-    STACKED_GATE_UP,
-    STACKED_QKV,
-    ConfigKeys,
-    Family,
-    Shape,
-    Source,
-    family_of,
-    supported_architectures,
-)
-from prover.terms import read_matrices, read_matrix
+from prover.config import parse_config
+from prover.families import FAMILIES, FAMILY_NAMES, LLAMA, ROLES, Shape, family_of, supported_architectures
+from prover.family import Family
+from prover.folding import read_matrices, read_matrix, read_source
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-GPT2 = Family(
-    name="gpt2",
-    architectures=("GPT2LMHeadModel",),
-    embedding="transformer.wte.weight",
-    roles=MappingProxyType(
-        {
-            "q": Source("transformer.h.{i}.attn.c_attn.weight", transposed=True, packing=STACKED_QKV),
-            "k": Source("transformer.h.{i}.attn.c_attn.weight", transposed=True, packing=STACKED_QKV),
-            "v": Source("transformer.h.{i}.attn.c_attn.weight", transposed=True, packing=STACKED_QKV),
-            "o": Source("transformer.h.{i}.attn.c_proj.weight"),
-            "up": Source("transformer.h.{i}.mlp.c_fc.weight", transposed=True),
-            "down": Source("transformer.h.{i}.mlp.c_proj.weight"),
-        }
-    ),
-    attention_norm="transformer.h.{i}.ln_1.weight",
-    ffn_norm="transformer.h.{i}.ln_2.weight",
-    norm="layernorm",
-    keys=ConfigKeys("n_embd", "n_head", "n_head_kv", "n_head_dim", "n_inner", "n_layer"),
-)
-NEOX = Family(
-    name="gpt_neox",
-    architectures=("GPTNeoXForCausalLM",),
-    embedding="gpt_neox.embed_in.weight",
-    roles=MappingProxyType(
-        {
-            **{
-                role: Source("gpt_neox.layers.{i}.attention.query_key_value.weight", packing=PER_HEAD_QKV)
-                for role in ("q", "k", "v")
-            },
-            "o": Source("gpt_neox.layers.{i}.attention.dense.weight", transposed=True),
-            "up": Source("gpt_neox.layers.{i}.mlp.dense_h_to_4h.weight"),
-            "down": Source("gpt_neox.layers.{i}.mlp.dense_4h_to_h.weight", transposed=True),
-        }
-    ),
-    attention_norm="gpt_neox.layers.{i}.input_layernorm.weight",
-    ffn_norm="gpt_neox.layers.{i}.post_attention_layernorm.weight",
-    norm="layernorm",
-)
-PHI3 = Family(
-    name="phi3",
-    architectures=("Phi3ForCausalLM",),
-    embedding="model.embed_tokens.weight",
-    roles=MappingProxyType(
-        {
-            **LLAMA.roles,
-            **{r: Source("model.layers.{i}.self_attn.qkv_proj.weight", packing=STACKED_QKV) for r in ("q", "k", "v")},
-            "up": Source("model.layers.{i}.mlp.gate_up_proj.weight", packing=STACKED_GATE_UP),
-        }
-    ),
-    attention_norm=LLAMA.attention_norm,
-    ffn_norm=LLAMA.ffn_norm,
-)
-EVERY = (*FAMILIES, GPT2, NEOX, PHI3)
+from family_layouts import unpack  # noqa: E402
+from family_models import HEADS, KINDS, WIDTH, config_json, new_model, save  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from verifier.statement import Model  # noqa: E402
 
 
-def _llama() -> transformers.PreTrainedModel:
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES))
+@pytest.mark.parametrize("name", KINDS)
+def test_every_role_is_cut_out_of_the_right_tensor(name: str, tmp_path: Path) -> None:
+    """Against the tests' own table, whose slices the forward passes of test_family_invariance.py check."""
+    kind = KINDS[name]
+    save(kind, new_model(kind), tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
+    shape, layout = checkpoint.shape, kind.disk or kind.layout
+    parts = unpack(load_file(tmp_path / "model.safetensors"), layout, kind.sizes)
+    assert shape.layers == (1, 2)
+    assert (checkpoint.family.gate is not None) == (kind.free.act == "gated")
+    for layer in shape.layers:
+        for role in (*ROLES, *(["gate"] if checkpoint.family.gate else [])):
+            expected = parts["layers"][layer][role].reshape(-1, WIDTH).numpy()
+            assert np.array_equal(read_source(checkpoint, layer, role, checkpoint.family.roles[role]), expected)
+    for matrix, matrix_name in zip(read_matrices(checkpoint, tuple(range(1, 33))), shape.matrix_names(), strict=True):
+        assert matrix.name == matrix_name
+        role = matrix_name.rsplit(".", 1)[-1]
+        assert matrix.full().shape == (32 if role == "embedding" else shape.rows(role), shape.hidden_size)
+        if checkpoint.family.centred and role not in ("q", "k"):
+            assert np.abs(matrix.full().mean(axis=1)).max() < 1e-12
 
 
-def _mistral() -> transformers.PreTrainedModel:
-    config = transformers.MistralConfig(
-        vocab_size=VOCAB,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=24,
-    )
-    return transformers.MistralForCausalLM(config)
+@pytest.mark.parametrize("name", KINDS)
+def test_the_verifier_counts_the_same_rows(name: str) -> None:
+    """The statement's `model` object is all that the verifier has to know about a family."""
+    kind = KINDS[name]
+    shape = parse_config(config_json(kind), Path("config.json"))[1]
+    assert (shape.heads, shape.kv_heads, shape.head_dim) == (HEADS, kind.kv_heads, kind.head_dim)
+    stated = Model(**{**shape.as_statement(), "layers": shape.layers})
+    assert [stated.rows(role) for role in ROLES] == [shape.rows(role) for role in ROLES]
+    assert tuple(stated.term_rows(t) for t in range(6)) == shape.term_rows
 
 
-def _gpt2() -> transformers.PreTrainedModel:
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(vocab_size=VOCAB, n_embd=48, n_layer=2, n_head=3, n_inner=100, n_positions=32)
-    )
+def test_families_have_names_and_architectures_of_their_own() -> None:
+    assert family_of("MistralForCausalLM") is LLAMA
+    assert family_of("Nothing") is None
+    assert supported_architectures((LLAMA,)) == ("LlamaForCausalLM", "MistralForCausalLM")
+    owner: dict[str, str] = {}
+    for family in FAMILIES:
+        for architecture in family.architectures:
+            assert owner.setdefault(architecture, family.name) == family.name
+    assert supported_architectures() == tuple(sorted(owner))
+    assert FAMILY_NAMES[0] == "llama"
+    assert set(FAMILY_NAMES) == set(owner.values())
 
 
-def _neox() -> transformers.PreTrainedModel:
-    config = transformers.GPTNeoXConfig(
-        vocab_size=VOCAB, hidden_size=48, num_hidden_layers=3, num_attention_heads=3, intermediate_size=100
-    )
-    return transformers.GPTNeoXForCausalLM(config)
-
-
-def _phi3() -> transformers.PreTrainedModel:
-    config = transformers.Phi3Config(
-        vocab_size=VOCAB,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        pad_token_id=0,
-    )
-    return transformers.Phi3ForCausalLM(config)
-
-
-def write(model: transformers.PreTrainedModel, folder: Path) -> Path:
-    model.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_document()))
-    return folder
-
-
-@pytest.mark.parametrize("make", [_llama, _mistral, _phi3, _gpt2, _neox])
-def test_every_matrix_has_the_shape_of_its_role(
-    make: Callable[[], transformers.PreTrainedModel], tmp_path: Path
-) -> None:
-    torch.manual_seed(1)
-    model = make()
-    checkpoint = open_checkpoint(write(model, tmp_path), EVERY)
-    shape = checkpoint.shape
-    ids = tuple(range(1, 33))
-    for matrix, name in zip(read_matrices(checkpoint, ids), shape.matrix_names(), strict=True):
-        assert matrix.name == name
-        role = name.rsplit(".", 1)[-1]
-        assert matrix.stored.shape == (32 if role == "embedding" else shape.rows(role), shape.hidden_size)
-
-
-@pytest.mark.parametrize("make", [_phi3, _gpt2, _neox])
-@pytest.mark.parametrize("role", ["q", "k", "v", "up"])
-def test_reading_roles_compute_what_the_model_computes(
-    make: Callable[[], transformers.PreTrainedModel], role: str, tmp_path: Path
-) -> None:
-    """What the role's rows give on a hidden state is a part of what the model's own module gives: the right one."""
-    torch.manual_seed(2)
-    model = make()
-    checkpoint = open_checkpoint(write(model, tmp_path), EVERY)
-    shape = checkpoint.shape
-    blocks = {
-        "phi3": ("model.layers.1.self_attn.qkv_proj", "model.layers.1.mlp.gate_up_proj"),
-        "gpt2": ("transformer.h.1.attn.c_attn", "transformer.h.1.mlp.c_fc"),
-        "gpt_neox": ("gpt_neox.layers.1.attention.query_key_value", "gpt_neox.layers.1.mlp.dense_h_to_4h"),
-    }
-    module = model.get_submodule(blocks[shape.family][role == "up"])
-    hidden = torch.randn(shape.hidden_size)
-    with torch.no_grad():  # without the bias
-        out = (module(hidden[None, None]) - module(torch.zeros_like(hidden)[None, None]))[0, 0].numpy()
-    if role == "up":
-        expected = out[-shape.intermediate_size :]
-    elif shape.family == "gpt_neox":
-        expected = out.reshape(shape.heads, 3, shape.head_dim)[:, "qkv".index(role)].reshape(-1)
-    else:
-        sizes = [shape.rows(part) for part in ("q", "k", "v")]
-        begin = sum(sizes[: "qkv".index(role)])
-        expected = out[begin : begin + shape.rows(role)]
-    stored = read_matrix(checkpoint, 1, role).stored
-    assert np.allclose(stored @ hidden.numpy(), expected, atol=1e-5)
-
-
-def test_layernorm_families_are_centred(tmp_path: Path) -> None:
-    checkpoint = open_checkpoint(write(_gpt2(), tmp_path), EVERY)
-    for matrix in read_matrices(checkpoint, tuple(range(1, 33))):
-        assert np.abs(matrix.full().mean(axis=1)).max() < 1e-12
+def test_every_row_of_the_table_has_a_model_in_the_tests() -> None:
+    read = [parse_config(config_json(kind), Path("config.json"))[0] for kind in KINDS.values()]
+    rare = ("falcon", "stablelm")  # some combinations of switches that are tested one by one
+    assert not [row for row in FAMILIES if row not in read and row.name not in rare]
 
 
 def test_norm_plus_one_adds_one() -> None:
     plus_one = Family("x", ("X",), "e", LLAMA.roles, "a", "f", norm="rms_plus_one")
     assert plus_one.column_scale(np.array([0.0, -0.5], np.float32)).tolist() == [1.0, 0.5]
     assert LLAMA.column_scale(np.array([0.0, -0.5], np.float32)).tolist() == [0.0, -0.5]
-
-
-def test_names() -> None:
-    assert family_of("MistralForCausalLM") is LLAMA
-    assert family_of("Nothing") is None
-    assert supported_architectures() == ("LlamaForCausalLM", "MistralForCausalLM")
-    assert len({name for family in FAMILIES for name in family.architectures}) == len(supported_architectures())
 
 
 def test_matrix_names_and_order() -> None:
@@ -205,3 +89,148 @@ def test_matrix_names_and_order() -> None:
     for l_index, i in enumerate((4, 5)):
         for r_index, role in enumerate(ROLES):
             assert names[1 + 6 * l_index + r_index] == f"layers.{i}.{role}"
+
+
+# ---------------------------------------- names and configs as they are published
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "stored"), [("gpt2", "transformer.", ""), ("opt", "model.decoder.", "decoder.")]
+)
+def test_checkpoints_of_the_base_model_are_read(name: str, prefix: str, stored: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    save(kind, new_model(kind), tmp_path)
+    expected = load(tmp_path).weights_sha256
+    state = load_file(tmp_path / "model.safetensors")
+    save_file({stored + name.removeprefix(prefix): value for name, value in state.items()}, tmp_path / "x")
+    (tmp_path / "x").rename(tmp_path / "model.safetensors")
+    assert load(tmp_path).weights_sha256 == expected
+
+
+def test_gemma3_with_pictures_has_the_fingerprint_of_its_language_model(tmp_path: Path) -> None:
+    kind = KINDS["gemma3"]
+    save(kind, new_model(kind), tmp_path / "text")
+    text = transformers.Gemma3TextConfig(**kind.arguments)
+    pictures = transformers.SiglipVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    whole = transformers.Gemma3ForConditionalGeneration(
+        transformers.Gemma3Config(text_config=text, vision_config=pictures, mm_tokens_per_image=4)
+    )
+    whole.model.language_model.load_state_dict(new_model(kind).model.state_dict())
+    whole.save_pretrained(tmp_path / "whole")
+    (tmp_path / "whole" / "tokenizer.json").write_text(json.dumps(tokenizer_document()))
+    assert load(tmp_path / "whole").weights_sha256 == load(tmp_path / "text").weights_sha256
+
+
+def test_sizes_that_a_config_leaves_out() -> None:
+    gpt2 = {"architectures": ["GPT2LMHeadModel"], "n_embd": 64, "n_head": 4, "n_layer": 2, "vocab_size": 9}
+    assert parse_config({**gpt2, "n_inner": None}, Path("c"))[1].intermediate_size == 256
+    assert parse_config({**gpt2, "n_inner": 100}, Path("c"))[1].intermediate_size == 100
+    bloom = {"architectures": ["BloomForCausalLM"], "n_embed": 64, "num_attention_heads": 4, "n_layer": 2}
+    assert parse_config({**bloom, "vocab_size": 9}, Path("c"))[1].as_statement() == {
+        "family": "bloom",
+        "hidden_size": 64,
+        "heads": 4,
+        "kv_heads": 4,
+        "head_dim": 16,
+        "intermediate_size": 256,
+        "num_layers": 2,
+        "layers": [0, 1],
+        "vocab_size": 9,
+    }
+    gemma3 = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34}  # as published, 4B
+    shape = parse_config({"architectures": ["Gemma3ForConditionalGeneration"], "text_config": gemma3}, Path("c"))[1]
+    assert (shape.heads, shape.kv_heads, shape.head_dim, shape.vocab_size) == (8, 4, 256, 262_208)
+    mpt = {"architectures": ["MptForCausalLM"], "d_model": 64, "n_heads": 4, "n_layers": 2, "vocab_size": 9}
+    assert parse_config({**mpt, "expansion_ratio": 3}, Path("c"))[1].intermediate_size == 192
+
+
+REFUSED = {
+    "Mixtral": ({"architectures": ["MixtralForCausalLM"]}, "architectures", "mixture of experts"),
+    "Qwen2-MoE": ({"architectures": ["Qwen2MoeForCausalLM"]}, "architectures", "mixture of experts"),
+    "Qwen3-MoE": ({"architectures": ["Qwen3MoeForCausalLM"]}, "architectures", "mixture of experts"),
+    "DeepSeek": ({"architectures": ["DeepseekV3ForCausalLM"]}, "architectures", "latent attention"),
+    "unknown with experts": ({"architectures": ["NewForCausalLM"], "num_experts": 8}, "architectures", "experts"),
+    "unknown with latents": ({"architectures": ["NewForCausalLM"], "kv_lora_rank": 8}, "architectures", "latent"),
+    "Mamba": ({"architectures": ["MambaForCausalLM"]}, "architectures", "without attention"),
+    "T5": ({"architectures": ["T5ForConditionalGeneration"]}, "architectures", "encoder-decoder"),
+    "GPT-2 with an encoder": ({"architectures": ["GPT2LMHeadModel"], "add_cross_attention": True}, "add_cross", "term"),
+    "OPT-350m, norm": ({"architectures": ["OPTForCausalLM"], "do_layer_norm_before": False}, "do_layer_norm", "350m"),
+    "OPT-350m, width": (
+        {"architectures": ["OPTForCausalLM"], "word_embed_proj_dim": 512, "hidden_size": 1024},
+        "word_embed_proj_dim",
+        "another width",
+    ),
+    "BLOOM with another residual": (
+        {"architectures": ["BloomForCausalLM"], "apply_residual_connection_post_layernorm": True},
+        "apply_residual",
+        "stream",
+    ),
+    "MPT with normed queries": (
+        {"architectures": ["MptForCausalLM"], "attn_config": {"qk_ln": True}},
+        "attn_config.qk_ln",
+        "norms of queries",
+    ),
+    "MPT with shared keys": (
+        {"architectures": ["MptForCausalLM"], "attn_config": {"attn_type": "multiquery_attention"}},
+        "attn_config.attn_type",
+        "share keys",
+    ),
+    "first ChatGLM": ({"architectures": ["ChatGLMModel"], "num_layers": 28}, "multi_query_attention", "packs"),
+    "quantized by GPTQ": (
+        {"architectures": ["LlamaForCausalLM"], "quantization_config": {"quant_method": "gptq"}},
+        "'gptq'",
+        "bf16",
+    ),
+    "two sizes": ({"architectures": ["BloomForCausalLM"], "n_embed": 64, "hidden_size": 32}, "two values", ""),
+    "no text_config": ({"architectures": ["Gemma3ForConditionalGeneration"]}, "text_config", ""),
+    "size in text_config": (
+        {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": {"hidden_size": "x"}},
+        "text_config.hidden_size",
+        "",
+    ),
+    "factor": (
+        {"architectures": ["MptForCausalLM"], "d_model": 4, "n_heads": 2, "n_layers": 2, "expansion_ratio": 1 << 23},
+        "expansion_ratio",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_name_the_field_and_the_reason(case: str) -> None:
+    config, field, reason = REFUSED[case]
+    with pytest.raises(CheckpointError) as caught:
+        parse_config(config, Path("config.json"))
+    assert field in caught.value.message
+    assert reason in caught.value.hint
+
+
+def test_a_family_outside_the_profile_is_said_to_be_known() -> None:
+    config = {"architectures": ["GPT2LMHeadModel"]}
+    with pytest.raises(CheckpointError) as caught:
+        parse_config(config, Path("config.json"), (LLAMA,))
+    assert "family gpt2 can be compared" in caught.value.hint
+
+
+def test_opt_350m_itself_is_refused(tmp_path: Path) -> None:
+    config = transformers.OPTConfig(
+        **{**KINDS["opt"].arguments, "word_embed_proj_dim": 16, "do_layer_norm_before": False}
+    )
+    transformers.OPTForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="do_layer_norm_before: False is not supported"):
+        open_checkpoint(tmp_path)
+    edit_json(tmp_path / "config.json", do_layer_norm_before=True)
+    with pytest.raises(CheckpointError, match="word_embed_proj_dim: 16 is not supported"):
+        open_checkpoint(tmp_path)
+
+
+def test_a_head_norm_that_is_missing_is_named(tmp_path: Path) -> None:
+    kind = KINDS["qwen3"]
+    save(kind, new_model(kind), tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    del state["model.layers.2.self_attn.k_norm.weight"]
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.layers\.2\.self_attn\.k_norm\.weight"):
+        read_matrix(open_checkpoint(tmp_path), 2, "k")
