@@ -27,6 +27,8 @@ MAX_TOKENIZER_BYTES = 256 << 20  # the largest published ones are about 35 MB
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
 
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+FLOAT_TYPES = tuple(_ITEM_BYTES)
+"""Types that are read, by their safetensors names."""
 _STORED_TYPE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -62,6 +64,7 @@ class Checkpoint:
         if entry is None:
             hint = _why_missing(name, self.tensors, self.directory)
             raise fault(self.directory, f"tensor {short(name)} is missing", hint)
+        _refuse_other_types(entry)  # first: packed integers have other shapes too
         if entry.shape != shape:
             raise fault(
                 entry.file,
@@ -83,6 +86,10 @@ def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) ->
     if not directory.is_dir():
         raise _not_a_folder(directory)
     config_file = directory / "config.json"
+    if (directory / "adapter_config.json").exists() and not config_file.exists():
+        raise fault(
+            directory, "an adapter (LoRA), not a whole model", "merge it into its base model and save the result"
+        )
     family, shape = parse_config(read_json(config_file, MAX_CONFIG_BYTES), config_file, families)
     stored = _tensor_table(directory)
     tensors = {here: stored[there] for here, there in family.canonical_names(stored).items()}
@@ -218,14 +225,8 @@ def read_tensor(entry: TensorEntry, rows: tuple[int, ...] | None = None) -> npt.
     Raises:
         CheckpointError: unsupported type, or a byte count that does not fit the shape.
     """
+    _refuse_other_types(entry)
     where = f"tensor {short(entry.name)}"
-    if entry.dtype not in _ITEM_BYTES:
-        raise fault(
-            entry.file,
-            f"{where}: type {short(entry.dtype)} is not supported",
-            f"supported: {', '.join(_ITEM_BYTES)}; 8-bit and integer types are quantized releases (FP8, bitsandbytes, "
-            "GPTQ, AWQ): use the bf16, f16 or f32 release that they were made from",
-        )
     count = 1
     for side in entry.shape:
         count *= side
@@ -239,3 +240,13 @@ def read_tensor(entry: TensorEntry, rows: tuple[int, ...] | None = None) -> npt.
         # A bfloat16 is the upper half of a float32.
         return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return values.astype(np.float32, copy=False)
+
+
+def _refuse_other_types(entry: TensorEntry) -> None:
+    if entry.dtype not in _ITEM_BYTES:
+        raise fault(
+            entry.file,
+            f"tensor {short(entry.name)}: type {short(entry.dtype)} is not supported",
+            f"supported: {', '.join(_ITEM_BYTES)}; 8-bit and integer types are quantized releases (FP8, bitsandbytes, "
+            "GPTQ, AWQ): use the bf16, f16 or f32 release that they were made from",
+        )

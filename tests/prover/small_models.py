@@ -65,7 +65,7 @@ def write_rest(folder: Path, config: dict) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_document()))
 
 
-TYPE_NAMES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "int32": "I32"}  # uint16: bits of a bfloat16
+TYPE_NAMES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "int32": "I32", "uint8": "U8"}  # uint16: bfloat16
 
 
 def write_tensors(file: Path, tensors: Tensors) -> None:
