@@ -66,14 +66,24 @@ def parse_json(data: bytes, file: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: not UTF-8, not JSON, duplicate keys, nested too deeply, or not an object.
     """
+    value = parse_json_value(data, file)
+    if not isinstance(value, dict):
+        raise fault(file, "not a JSON object")
+    return value
+
+
+def parse_json_value(data: bytes, file: Path | str) -> object:
+    """The JSON value in `data`; `file` is for messages.
+
+    Raises:
+        CheckpointError: not UTF-8, not JSON, duplicate keys, or nested too deeply.
+    """
     if _depth(data) > MAX_JSON_DEPTH:
         raise fault(file, f"JSON nested more than {MAX_JSON_DEPTH} deep")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates)
+        value: object = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates)
     except ValueError as error:
         raise fault(file, f"not valid JSON: {short(str(error))}") from error
-    if not isinstance(value, dict):
-        raise fault(file, "not a JSON object")
     return value
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from circuits.profiles import DEFAULT_PROFILE, load_profile
+from prover.families import FAMILY_NAMES
 from prover.metrics import Comparison, compare
 from prover.terms import TermRules
+from prover.tokens import read_token_list
 
 _FULL = {
     "paper": ("ICS, full", "HuRef's definition, feed-forward term from up and down"),
@@ -26,14 +29,23 @@ _FULL = {
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile whose projection is used.")
+@click.option(
+    "--tokens",
+    "token_list",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Token strings to use instead of the profile's rule, as in HuRef: one a line, or a JSON list (*.json).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def ics(left: Path, right: Path, profile: str, as_json: bool) -> None:
+def ics(left: Path, right: Path, profile: str, token_list: Path | None, as_json: bool) -> None:
     """Compare checkpoints A and B: invariant-terms cosine similarity (ICS) and parameter cosine similarity (PCS).
 
     Near 1: same origin. Near 0: trained apart. Nothing is proven by this command.
     """
-    rules = TermRules.of_profile(load_profile(profile).document)
-    comparison = compare(left, right, rules)
+    # families need not be those of the profile: that list is about proofs
+    rules = replace(TermRules.of_profile(load_profile(profile).document), families=FAMILY_NAMES)
+    listed = None if token_list is None else read_token_list(token_list)
+    comparison = compare(left, right, rules, listed)
     click.echo(json.dumps(as_document(comparison), indent=2) if as_json else as_table(comparison, rules.g))
 
 
@@ -41,6 +53,8 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
     """The comparison as a JSON object: similarities from -1 to 1, and what they were computed over."""
     return {
         "ics_projected": comparison.projected,
+        "ics_projected_common": comparison.projected_common,
+        "projected_tokens": comparison.projected_tokens,
         "ics_full": {name: item.value for name, item in comparison.full.items()},
         "tokens": comparison.full["paper"].count,
         "pcs": comparison.pcs.value if comparison.pcs else None,
@@ -57,6 +71,14 @@ def as_table(comparison: Comparison, g: int) -> str:
             f"six terms of {g} x {g}: what a fingerprint shows",
         )
     ]
+    if comparison.projected_common is not None:
+        rows.append(
+            (
+                "ICS, projected, common",
+                f"{comparison.projected_common:+.4f}",
+                f"the same over {comparison.projected_tokens} strings that both vocabularies have: theirs differ",
+            )
+        )
     for name, item in comparison.full.items():
         title, text = _FULL[name]
         rows.append((title, f"{item.value:+.4f}", f"{text}; {item.count} tokens"))

@@ -2,7 +2,8 @@
 
 - `pcs`            cosine of the parameters that both checkpoints have in the same shape
 - `ics_full`       cosine of the concatenated K x K invariant terms, over tokens that both vocabularies have
-- `ics_projected`  cosine of the standardised projected terms: what a fingerprint is made of
+- `ics_projected`  cosine of the standardised projected terms: what a fingerprint is made of; of two models with
+                   different vocabularies only with tokens chosen from the strings that both have
 
 `ics_full` knows three definitions. `paper` concatenates M_a, M_b, M_f of both layers as they are. `released`
 is the same with the feed-forward term of HuRef's published code: gate and up multiplied elementwise. `centred`
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from circuits.errors import UsageError
-from prover.checkpoint import Checkpoint, open_checkpoint
+from prover.checkpoint import FLOAT_TYPES, Checkpoint, TensorEntry, open_checkpoint
 from prover.families import FAMILIES
 from prover.quantization import Float64Array
 from prover.terms import (
@@ -37,7 +38,7 @@ from prover.terms import (
     repeat_rows,
     standardised,
 )
-from prover.tokens import token_candidates
+from prover.tokens import Tokens, select_in_common, strings_in_common, token_candidates
 
 Definition = Literal["paper", "released", "centred"]
 DEFINITIONS: tuple[Definition, ...] = ("paper", "released", "centred")
@@ -59,6 +60,8 @@ class Similarity:
 def pcs(left: Checkpoint, right: Checkpoint) -> Similarity:
     """Cosine of all parameters that have the same name and shape in both, flattened (HuRef's PCS).
 
+    Attention masks and rotary frequencies, which old checkpoints store beside the parameters, do not count.
+
     Raises:
         UsageError: no parameter in common.
         CheckpointError: damaged tensor.
@@ -67,7 +70,7 @@ def pcs(left: Checkpoint, right: Checkpoint) -> Similarity:
     count = 0
     for name, entry in left.tensors.items():
         other = right.tensors.get(name)
-        if other is None or other.shape != entry.shape:
+        if other is None or other.shape != entry.shape or not (is_parameter(entry) and is_parameter(other)):
             continue
         a = left.read(name, entry.shape).reshape(-1).astype(np.float64)
         b = right.read(name, entry.shape).reshape(-1).astype(np.float64)
@@ -85,6 +88,12 @@ def pcs(left: Checkpoint, right: Checkpoint) -> Similarity:
     return Similarity(product / norm if norm > 0 else 0.0, count)
 
 
+def is_parameter(entry: TensorEntry) -> bool:
+    """False for the constants among stored tensors: masks [1, 1, n, n] (some of them bool), `rotary_emb.inv_freq`."""
+    constant = entry.name.endswith((".inv_freq", ".masked_bias"))
+    return entry.dtype in FLOAT_TYPES and len(entry.shape) in (1, 2) and not constant
+
+
 def ics_projected(left: FingerprintInput, right: FingerprintInput) -> float:
     """Cosine of the concatenated S'_t, each standardised (docs/protocol.md section 3).
 
@@ -96,8 +105,10 @@ def ics_projected(left: FingerprintInput, right: FingerprintInput) -> float:
     return cosine(standardised(left.terms), standardised(right.terms))
 
 
-def common_tokens(left: Checkpoint, right: Checkpoint) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids, left and right, of the first (at most 4,096) token strings that both have, by their SHA-256.
+def common_strings(
+    left: Checkpoint, right: Checkpoint, listed: tuple[str, ...] | None = None
+) -> list[tuple[str, int, int]]:
+    """(string, id left, id right) of the token strings that both have, by their SHA-256 or in the order of `listed`.
 
     Raises:
         UsageError: fewer than 64 tokens in common.
@@ -106,21 +117,34 @@ def common_tokens(left: Checkpoint, right: Checkpoint) -> tuple[tuple[int, ...],
     tables = []
     for checkpoint in (left, right):
         file = checkpoint.directory / "tokenizer.json"
-        tables.append(dict(token_candidates(checkpoint.tokenizer_json, checkpoint.shape.vocab_size, file)))
-    shared = [string for string in tables[0] if string in tables[1]][:MAX_TOKENS]
+        tables.append(token_candidates(checkpoint.tokenizer_json, checkpoint.shape.vocab_size, file))
+    shared = strings_in_common(tables[0], tables[1], listed)
     if len(shared) < MIN_TOKENS:
-        raise UsageError(f"full ICS: the two vocabularies have only {len(shared)} tokens in common", step="metrics")
-    return tuple(tables[0][string] for string in shared), tuple(tables[1][string] for string in shared)
+        among = "" if listed is None else f" of the {len(listed)} listed"
+        raise UsageError(
+            f"full ICS: the two vocabularies have only {len(shared)}{among} tokens in common", step="metrics"
+        )
+    return shared
 
 
-def ics_full(left: Checkpoint, right: Checkpoint, definition: Definition = "paper") -> Similarity:
+def common_tokens(
+    left: Checkpoint, right: Checkpoint, listed: tuple[str, ...] | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids, left and right, of the first (at most 4,096) of `common_strings`. Raises what that raises."""
+    shared = common_strings(left, right, listed)[:MAX_TOKENS]
+    return tuple(token for _, token, _ in shared), tuple(token for _, _, token in shared)
+
+
+def ics_full(
+    left: Checkpoint, right: Checkpoint, definition: Definition = "paper", listed: tuple[str, ...] | None = None
+) -> Similarity:
     """Cosine of the two models' concatenated K x K invariant terms (see the module's text for `definition`).
 
     Raises:
         UsageError: too few tokens in common, or a family without a gate where `released` needs one.
         CheckpointError: damaged tensor or tokenizer.
     """
-    left_ids, right_ids = common_tokens(left, right)
+    left_ids, right_ids = common_tokens(left, right, listed)
     product = left_squares = right_squares = 0.0
     for a, b in zip(full_terms(left, left_ids, definition), full_terms(right, right_ids, definition), strict=True):
         ab, aa, bb = _inner(a, b), _inner(a, a), _inner(b, b)
@@ -167,27 +191,49 @@ def _inner(a: Float32Array, b: Float32Array) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `huref ics` prints about two checkpoints. `pcs` is None for two different architectures."""
+    """What `huref ics` prints about two checkpoints.
+
+    `projected`: of the two fingerprints, each with the tokens that the profile's rule picks; of the listed tokens if
+    a list was given. `projected_common`: with the same strings on both sides; None where those are the rule's anyway.
+    `projected_tokens`: the K of the last one that is not None. `pcs` is None for two different architectures.
+    """
 
     projected: float
+    projected_common: float | None
+    projected_tokens: int
     full: dict[Definition, Similarity]
     pcs: Similarity | None
 
 
-def compare(left: Path, right: Path, rules: TermRules) -> Comparison:
+def compare(left: Path, right: Path, rules: TermRules, listed: tuple[str, ...] | None = None) -> Comparison:
     """Projected ICS under `rules`, every full ICS, and PCS of two checkpoint directories.
+
+    `listed`: token strings to use instead of the rule's, as far as both vocabularies have them.
 
     Raises:
         CheckpointError: anything wrong with a checkpoint.
         UsageError: vocabularies with too few tokens in common.
     """
     a, b = open_checkpoint(left, FAMILIES), open_checkpoint(right, FAMILIES)
+    shared = common_strings(a, b, listed)
+    same = select_in_common(shared, (a.tokenizer_json, b.tokenizer_json), rules.k_max, rules.g)
     parameters: Similarity | None
     try:
         parameters = pcs(a, b)
     except UsageError:
         parameters = None
     gated = a.family.gate is not None and b.family.gate is not None
-    full = {name: ics_full(a, b, name) for name in DEFINITIONS if gated or name != "released"}
-    projected = ics_projected(load_fingerprint_input(left, rules), load_fingerprint_input(right, rules))
-    return Comparison(projected, full, parameters)
+    full = {name: ics_full(a, b, name, listed) for name in DEFINITIONS if gated or name != "released"}
+    if listed is not None:
+        return Comparison(_projected(left, right, rules, same), None, same[0].count, full, parameters)
+    own = load_fingerprint_input(left, rules), load_fingerprint_input(right, rules)
+    lined_up = own[0].tokens.sha256 == own[1].tokens.sha256
+    on_same = None if lined_up else _projected(left, right, rules, same)
+    count = own[0].tokens.count if lined_up else same[0].count
+    return Comparison(ics_projected(*own), on_same, count, full, parameters)
+
+
+def _projected(left: Path, right: Path, rules: TermRules, tokens: tuple[Tokens, Tokens]) -> float:
+    return ics_projected(
+        *(load_fingerprint_input(path, rules, t) for path, t in zip((left, right), tokens, strict=True))
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, UsageError
 from circuits.profiles import DEFAULT_PROFILE, load_profile
 from prover import bundle as bundles
 from prover import secret as secret_files
@@ -24,6 +24,16 @@ from prover.statement import METADATA_FIELDS, build_statement, canonical, check_
 from prover.terms import TermRules, load_fingerprint_input
 
 VERIFY_TIME_LIMIT_S = 300
+
+
+def _refuse_tokens(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    """`--tokens` is for `huref ics`: whoever chooses the tokens of a proof could shop for a fingerprint."""
+    if value is not None:
+        raise UsageError(
+            "--tokens: a proof's tokens are those of the profile's rule; a bundle with others would be rejected",
+            step="tokens",
+            hint="huref ics A B --tokens FILE compares two models over tokens of your choice, without a proof",
+        )
 
 
 @click.command("prove")
@@ -47,6 +57,7 @@ VERIFY_TIME_LIMIT_S = 300
 @click.option("--model-version", default="", help="Free text in the statement.")
 @click.option("--model-maker", default="", help="Free text in the statement.")
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
+@click.option("--tokens", hidden=True, expose_value=False, is_eager=True, callback=_refuse_tokens)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def prove(

@@ -1,4 +1,7 @@
-"""The tokens whose embeddings make X: rule `sha256-order-v1` (docs/protocol.md section 3). Pure."""
+"""The tokens whose embeddings make X: rule `sha256-order-v1` (docs/protocol.md section 3).
+
+For comparisons outside proofs also: tokens that two vocabularies have in common, and a list in a file.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from circuits.errors import CheckpointError, UsageError
-from prover.bounded_files import parse_json
+from prover.bounded_files import parse_json, parse_json_value, read_bytes
+
+MAX_TOKEN_LIST_BYTES = 64 << 20  # HuRef's own list has 4,096 strings; whole vocabularies are a few MB
 
 TOKEN_RULE = "sha256-order-v1"  # noqa: S105 - a rule's name, not a password
 
@@ -91,7 +96,10 @@ def select_tokens(
             step="tokens",
             hint=f"K must be at least {max(k_min, 2 * g)}",
         )
-    del chosen[count:]
+    return _tokens(chosen[:count], candidates, tokenizer_json)
+
+
+def _tokens(chosen: list[tuple[str, int]], candidates: int, tokenizer_json: bytes) -> Tokens:
     digest = hashlib.sha256()
     for string, _ in chosen:
         data = string.encode("utf-8")
@@ -103,3 +111,60 @@ def select_tokens(
         sha256=digest.digest(),
         tokenizer_sha256=hashlib.sha256(tokenizer_json).digest(),
     )
+
+
+# ---------------------------------------- comparisons outside proofs
+
+
+def read_token_list(file: Path) -> tuple[str, ...]:
+    """A list of token strings, without repeats: `*.json` is a JSON list, anything else has one string a line.
+
+    Strings are those of the tokenizer's table, as in HuRef's lists: a space is what the table writes for it.
+
+    Raises:
+        CheckpointError: missing, too long, not UTF-8, not a list of strings, or empty.
+    """
+    data = read_bytes(file, MAX_TOKEN_LIST_BYTES)
+    if file.suffix == ".json":
+        listed = parse_json_value(data, file)
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+            raise CheckpointError(f"{file}: not a JSON list of strings", step="tokens")
+    else:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{file}: not UTF-8 text", step="tokens") from error
+        listed = [line.removesuffix("\r") for line in text.split("\n")]
+    strings = tuple(dict.fromkeys(string for string in listed if string))
+    if not strings:
+        raise CheckpointError(f"{file}: no token in it", step="tokens", hint="one token string a line, or a JSON list")
+    return strings
+
+
+def strings_in_common(
+    left: list[tuple[str, int]], right: list[tuple[str, int]], listed: tuple[str, ...] | None = None
+) -> list[tuple[str, int, int]]:
+    """(string, id left, id right) of every string that is a candidate in both, in the rule's order or as `listed`."""
+    ids = dict(left), dict(right)
+    order = listed if listed is not None else ids[0]
+    return [(string, ids[0][string], ids[1][string]) for string in order if string in ids[0] and string in ids[1]]
+
+
+def select_in_common(
+    common: list[tuple[str, int, int]], tokenizers: tuple[bytes, bytes], k_max: int, g: int
+) -> tuple[Tokens, Tokens]:
+    """The same K strings for two vocabularies: `K = min(k_max, 2g floor(n / 2g))` with n strings in common.
+
+    Raises:
+        UsageError: fewer than 2g strings in common.
+    """
+    count = min(k_max, 2 * g * (len(common) // (2 * g)))
+    if count < 2 * g:
+        raise UsageError(
+            f"tokens: {len(common)} strings are usable in both vocabularies, at least {2 * g} are needed",
+            step="tokens",
+            hint="strings must be written as in model.vocab of tokenizer.json",
+        )
+    left = [(string, token) for string, token, _ in common[:count]]
+    right = [(string, token) for string, _, token in common[:count]]
+    return _tokens(left, len(common), tokenizers[0]), _tokens(right, len(common), tokenizers[1])

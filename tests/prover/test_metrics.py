@@ -150,5 +150,10 @@ def test_command_prints_a_table_and_json(tmp_path: Path) -> None:
         "PCS",
     ]
     document = json.loads(CliRunner().invoke(ics_cli.ics, [*folders, "--json"]).output)
-    assert set(document) == {"ics_projected", "ics_full", "tokens", "pcs", "parameters"}
+    assert set(document) == {
+        *("ics_projected", "ics_projected_common", "projected_tokens"),
+        *("ics_full", "tokens", "pcs", "parameters"),
+    }
     assert document["tokens"] == 599
+    assert document["projected_tokens"] == 576
+    assert document["ics_projected_common"] is None
