@@ -31,6 +31,7 @@ class GeneratorConfig:
     channels: tuple[int, ...] = (128, 128, 128, 96, 64, 32)  # feature maps at 4, 8, 16, 32, 64, 128 pixels
     w_dim: int = 256  # width of the mapping network and of w
     mapping_layers: int = 3
+    conv_clamp: float | None = None  # largest magnitude that a layer may put out; official checkpoints have 256
 
     @property
     def size(self) -> int:
@@ -57,6 +58,11 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2) * SQRT2
 
 
+def clamped(x: Tensor, limit: float | None) -> Tensor:
+    """Each entry of x held within [-limit, limit]; x itself without a limit."""
+    return x if limit is None else x.clamp(-limit, limit)
+
+
 class Mapping(nn.Module):
     """z [B,512] -> w [B,w_dim]."""
 
@@ -78,8 +84,11 @@ class ModulatedConv(nn.Module):
 
     fir: Tensor
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, up: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, w_dim: int, up: bool = False, conv_clamp: float | None = None
+    ) -> None:
         super().__init__()
+        self.conv_clamp = conv_clamp
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.style = Linear(w_dim, inputs, bias=1.0)
@@ -104,14 +113,16 @@ class ModulatedConv(nn.Module):
         # gain sqrt(2) is multiplied in here, which is the same since the leaky ReLU is positively homogeneous.
         power = (s * s) @ (weight * weight).sum((2, 3)).t()
         x = x * (SQRT2 * torch.rsqrt(power + 1e-8))[:, :, None, None].to(x.dtype)
-        return F.leaky_relu(x + (SQRT2 * self.bias)[None, :, None, None].to(x.dtype), 0.2)
+        x = F.leaky_relu(x + (SQRT2 * self.bias)[None, :, None, None].to(x.dtype), 0.2)
+        return clamped(x, self.conv_clamp)
 
 
 class ToRGB(nn.Module):
     """Modulated 1x1 convolution to three colours, without demodulation, as one matrix product a picture."""
 
-    def __init__(self, inputs: int, w_dim: int) -> None:
+    def __init__(self, inputs: int, w_dim: int, conv_clamp: float | None = None) -> None:
         super().__init__()
+        self.conv_clamp = conv_clamp
         self.weight = nn.Parameter(torch.randn(3, inputs))
         self.bias = nn.Parameter(torch.zeros(3))
         self.style = Linear(w_dim, inputs, bias=1.0)
@@ -121,17 +132,19 @@ class ToRGB(nn.Module):
         """Maps x [B,inputs,h,h] under w [B,w_dim] to float32 [B,3,h,h]."""
         weight = self.weight * self.gain * self.style(w)[:, None, :]  # [B,3,inputs]
         rgb = torch.matmul(weight.to(x.dtype), x.flatten(2)).float()
-        return rgb.reshape(-1, 3, x.shape[2], x.shape[3]) + self.bias[None, :, None, None]
+        rgb = rgb.reshape(-1, 3, x.shape[2], x.shape[3]) + self.bias[None, :, None, None]
+        return clamped(rgb, self.conv_clamp)
 
 
 class Block(nn.Module):
     """One resolution: (upsampling) convolutions and the skip output."""
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, first: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, config: GeneratorConfig, first: bool) -> None:
         super().__init__()
-        self.up = None if first else ModulatedConv(inputs, outputs, w_dim, up=True)
-        self.conv = ModulatedConv(outputs, outputs, w_dim)
-        self.to_rgb = ToRGB(outputs, w_dim)
+        w_dim, clamp = config.w_dim, config.conv_clamp
+        self.up = None if first else ModulatedConv(inputs, outputs, w_dim, up=True, conv_clamp=clamp)
+        self.conv = ModulatedConv(outputs, outputs, w_dim, conv_clamp=clamp)
+        self.to_rgb = ToRGB(outputs, w_dim, conv_clamp=clamp)
 
     def forward(self, x: Tensor, image: Tensor | None, w: Tensor) -> tuple[Tensor, Tensor]:
         """Returns features and the picture so far, [B,outputs,h,h] and float32 [B,3,h,h]."""
@@ -158,7 +171,7 @@ class Generator(nn.Module):
         self.mapping = Mapping(config)
         self.const = nn.Parameter(torch.randn(1, config.channels[0], 4, 4))
         pairs = pairwise((config.channels[0], *config.channels))
-        self.blocks = nn.ModuleList(Block(a, b, config.w_dim, i == 0) for i, (a, b) in enumerate(pairs))
+        self.blocks = nn.ModuleList(Block(a, b, config, i == 0) for i, (a, b) in enumerate(pairs))
 
     def forward(self, z: Tensor, dtype: torch.dtype = torch.float32, blocks: int | None = None) -> Tensor:
         """Draws z; not clamped (the exported graph clamps). With `blocks`, stops at that many resolutions."""
