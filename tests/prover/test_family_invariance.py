@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from small_models import load
+from small_models import RULES, load
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -20,7 +20,7 @@ from prover import checkpoint  # noqa: E402
 from prover.checkpoint import open_checkpoint  # noqa: E402
 from prover.config import parse_config  # noqa: E402
 from prover.families import Family  # noqa: E402
-from prover.metrics import ics_full, ics_projected  # noqa: E402
+from prover.metrics import compare, ics_full, ics_projected  # noqa: E402
 from prover.terms import FingerprintInput, cosine, standardised  # noqa: E402
 
 
@@ -102,6 +102,21 @@ def test_without_its_rule_the_terms_would_move(rule: str, tmp_path: Path, monkey
 
     monkeypatch.setattr(checkpoint, "parse_config", without)
     assert in_float(load(tmp_path / "a"), load(tmp_path / "b")) < 0.99
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("llama", "internlm2"), ("glm", "chatglm"), ("gemma3", "gemma3 with pictures")]
+)
+def test_a_copy_under_the_name_of_another_architecture_is_found(left: str, right: str, tmp_path: Path) -> None:
+    """The same weights in another packing: `huref ics` compares what they do, not what they are called."""
+    for name in (left, right):
+        save(KINDS[name], new_model(KINDS[name]), tmp_path / name)
+    result = compare(tmp_path / left, tmp_path / right, RULES)
+    assert result.projected == pytest.approx(1)
+    assert all(similarity.value == pytest.approx(1) for similarity in result.full.values())
+    changed = tmp_path / "changed"
+    save_changed(KINDS[right], new_model(KINDS[right]), changed)
+    assert in_float(load(tmp_path / left), load(changed)) >= 0.9999
 
 
 def _more_freedom(kind: Kind, **freedom: object) -> Kind:
