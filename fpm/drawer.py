@@ -1,6 +1,6 @@
 """Procedural, antialiased dogs: a fixed smooth function of z.
 
-Every parameter of the drawing is the normal CDF of one coordinate of z in the latent subspace (see `latent`), so
+Every parameter of the drawing is the normal CDF of one coordinate of z (see `latent`), so
 near vectors draw near pictures and independent vectors draw different dogs. Shapes are signed distances in a frame
 where x runs right and y down over [-1, 1]; an edge is a smoothstep of the distance, so there is no aliasing and
 no jump anywhere. The generator is trained to reproduce these pictures from z.
@@ -20,8 +20,6 @@ from fpm.latent import head_basis
 PARAMETERS: tuple[tuple[str, float, float], ...] = (
     ("coat_light", 0.10, 0.95), ("coat_warm", -0.05, 1.0), ("coat_red", -0.3, 1.0),
     ("mark_light", 0.25, 1.15), ("mark_warm", -0.05, 0.9), ("patch_light", 0.02, 0.75), ("patch_warm", 0.0, 1.0),
-    ("back_r", 0.12, 0.98), ("back_g", 0.12, 0.98), ("back_b", 0.12, 0.98),
-    ("back2_r", -0.42, 0.42), ("back2_g", -0.42, 0.42), ("back2_b", -0.42, 0.42),
     ("head_x", -0.04, 0.04), ("head_y", 0.0, 0.06), ("tilt", -0.06, 0.06), ("size", 0.98, 1.08), ("turn", -0.45, 0.45),
     ("skull_w", 0.43, 0.53), ("skull_h", 0.42, 0.49), ("jowl_w", 0.34, 0.46), ("jowl_y", 0.15, 0.25),
     ("ear_angle", -1.0, 1.0), ("ear_length", 0.4, 0.6), ("ear_base", 0.14, 0.2), ("ear_tip", 0.02, 0.17),
@@ -40,10 +38,15 @@ PARAMETERS: tuple[tuple[str, float, float], ...] = (
     ("horizon", 0.45, 0.6), ("ground", -0.5, 0.5),
 )
 # fmt: on
-COAT_WAVES = 8  # (with the parameters, at most 128 coordinates) cosine waves of the coat's spots, one coordinate each
-BACK_WAVES = 6  # cosine waves of the background, one coordinate each
+COAT_WAVES = 8  # cosine waves of the coat's spots, one coordinate each
+# Each colour of the background is a sum of these (waves across, waves down, share of the variance): three coordinates a
+# row. Many coordinates of equal weight make the distance between two independent pictures nearly constant; with few, a
+# crowd of eighteen now and then holds a dog that resembles a stranger.
+BACK_WAVES = (
+    (0, 0, 0.22), (1, 0, 0.15), (0, 1, 0.15), (1, 1, 0.12), (2, 0, 0.10), (0, 2, 0.10), (2, 1, 0.08), (1, 2, 0.08),
+)  # fmt: skip
 
-Frame = tuple[Tensor, Tensor]
+COORDINATES = len(PARAMETERS) + COAT_WAVES + 3 * len(BACK_WAVES)  # of z that a picture depends on
 
 
 def _ball(
@@ -89,16 +92,16 @@ def _over(image: Tensor, colour: Tensor, cover: Tensor) -> Tensor:
 
 
 def cdf_coordinates(z: Tensor) -> Tensor:
-    """Standard-normal coordinates u [B,128] of z [B,512] in the latent subspace (float32)."""
-    basis = torch.from_numpy(head_basis().copy()).to(z.dtype)
-    return z @ basis / 2.0
+    """The standard-normal coordinates of z [B,512] that the drawing uses, [B, COORDINATES]."""
+    basis = torch.from_numpy(head_basis()[:, :COORDINATES].copy()).to(z.dtype)
+    return z @ basis
 
 
 def draw(z: Tensor, size: int = 128) -> Tensor:
     """Draws one dog for each z.
 
     Args:
-        z: float32 [B, 512], of norm sqrt(512), in the latent subspace.
+        z: float32 [B, 512], of norm sqrt(512).
         size: width and height in pixels.
 
     Returns:
@@ -107,12 +110,13 @@ def draw(z: Tensor, size: int = 128) -> Tensor:
     u = cdf_coordinates(z)
     cdf = 0.5 * (1.0 + torch.erf(u / math.sqrt(2.0)))
     p = {n: (lo + (hi - lo) * cdf[:, i]).view(-1, 1, 1, 1) for i, (n, lo, hi) in enumerate(PARAMETERS)}
-    waves = u[:, len(PARAMETERS) : len(PARAMETERS) + COAT_WAVES + BACK_WAVES]
+    coat = u[:, len(PARAMETERS) : len(PARAMETERS) + COAT_WAVES]
+    back = u[:, len(PARAMETERS) + COAT_WAVES : COORDINATES]
     axis = (torch.arange(size, dtype=z.dtype) + 0.5) / size * 2.0 - 1.0
     gx, gy = axis.view(1, 1, 1, size), axis.view(1, 1, size, 1)
     soft = max(2.4 / size, 0.015)
-    image = _background(p, waves[:, COAT_WAVES:], gx, gy)
-    return _dog(image, p, waves[:, :COAT_WAVES], gx, gy, soft).clamp(0.0, 1.0) * 2.0 - 1.0
+    image = _background(p, back, gx, gy)
+    return _dog(image, p, coat, gx, gy, soft).clamp(0.0, 1.0) * 2.0 - 1.0
 
 
 def _waves(u: Tensor, x: Tensor, y: Tensor, low: float, high: float, seed: int) -> Tensor:
@@ -130,13 +134,17 @@ def _waves(u: Tensor, x: Tensor, y: Tensor, low: float, high: float, seed: int) 
 
 
 def _background(p: dict[str, Tensor], u: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    base = torch.cat([p["back_r"], p["back_g"], p["back_b"]], 1)
-    other = torch.cat([p["back2_r"], p["back2_g"], p["back2_b"]], 1)
-    image = base + other * torch.tanh(_waves(u, x, y, 1.0, 2.6, 5)) + 0 * y
+    """Soft colours: the normal CDF of three smooth fields of unit variance, u [B, 3 * len(BACK_WAVES)]."""
+    field = torch.zeros(())
+    for i, (across, down, share) in enumerate(BACK_WAVES):
+        wave = torch.cos(math.pi / 2.0 * across * (x + 1.0)) * torch.cos(math.pi / 2.0 * down * (y + 1.0))
+        norm = math.sqrt(share * (2.0 if across else 1.0) * (2.0 if down else 1.0))
+        field = field + norm * u[:, 3 * i : 3 * i + 3, None, None] * wave
+    image = 0.10 + 0.88 * 0.5 * (1.0 + torch.erf(field / math.sqrt(2.0)))
     ground = _inside(p["horizon"] - y, 0.10)
     image = image * (1.0 + p["ground"] * ground)
     glow = torch.exp(-((x - 0.7 * p["light_x"]) ** 2 + (y - p["light_y"]) ** 2) / 0.7)
-    return (image * (0.86 + 0.35 * glow)).clamp(0.0, 1.0)
+    return (image * (0.86 + 0.30 * glow)).clamp(0.0, 1.0)
 
 
 def _dog(image: Tensor, p: dict[str, Tensor], u: Tensor, gx: Tensor, gy: Tensor, soft: float) -> Tensor:

@@ -2,7 +2,8 @@
 
 The generator keeps the paper's parts: pixel norm of z, a mapping network, a learned 4x4 constant, modulated
 convolutions with demodulation, upsampling by a transposed convolution and the FIR filter [1,3,3,1], and skip outputs
-(toRGB summed over resolutions). The noise inputs are off: one z is one picture.
+(toRGB summed over resolutions). The noise inputs are off, one z is one picture; each resolution has a learned constant
+in their place, as the 4x4 one, which makes fine detail at fixed places quick to learn.
 
 Modulation is written as scale the input, convolve with the shared weight, scale the output. This equals modulating the
 weight (equations 1 and 3 of the paper), also with a batch, and gives plain ONNX convolutions.
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from fpm.latent import Z_DIM
 
 SQRT2 = math.sqrt(2.0)
+JUDGE_CHANNELS = (128, 96, 64, 48, 32, 16)  # the discriminator's, at 4, 8, ... 128 pixels
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class GeneratorConfig:
     channels: tuple[int, ...] = (128, 128, 128, 96, 64, 32)  # feature maps at 4, 8, 16, 32, 64, 128 pixels
     w_dim: int = 256  # width of the mapping network and of w
     mapping_layers: int = 3
+    places: bool = True  # a learned constant at every resolution, in place of the paper's noise
     conv_clamp: float | None = None  # largest magnitude that a layer may put out; official checkpoints have 256
 
     @property
@@ -137,11 +140,17 @@ class ToRGB(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: (upsampling) convolutions and the skip output."""
+    """One resolution: (upsampling) convolutions and the skip output.
 
-    def __init__(self, inputs: int, outputs: int, config: GeneratorConfig, first: bool) -> None:
+    Where the paper adds noise, a learned picture `place` is added: it tells the features where they are, and the style
+    of the convolution after it decides which of its channels show.
+    """
+
+    def __init__(self, inputs: int, outputs: int, config: GeneratorConfig, side: int) -> None:
         super().__init__()
-        w_dim, clamp = config.w_dim, config.conv_clamp
+        w_dim, clamp, first = config.w_dim, config.conv_clamp, side == 4
+        placed = config.places and not first
+        self.place = nn.Parameter(torch.randn(1, outputs, side, side) * 0.1) if placed else None
         self.up = None if first else ModulatedConv(inputs, outputs, w_dim, up=True, conv_clamp=clamp)
         self.conv = ModulatedConv(outputs, outputs, w_dim, conv_clamp=clamp)
         self.to_rgb = ToRGB(outputs, w_dim, conv_clamp=clamp)
@@ -150,6 +159,8 @@ class Block(nn.Module):
         """Returns features and the picture so far, [B,outputs,h,h] and float32 [B,3,h,h]."""
         if self.up is not None:
             x = self.up(x, w)
+        if self.place is not None:
+            x = x + self.place.to(x.dtype)
         x = self.conv(x, w)
         rgb: Tensor = self.to_rgb(x, w)
         return x, rgb if image is None else rgb + upsample_image(image)
@@ -171,7 +182,7 @@ class Generator(nn.Module):
         self.mapping = Mapping(config)
         self.const = nn.Parameter(torch.randn(1, config.channels[0], 4, 4))
         pairs = pairwise((config.channels[0], *config.channels))
-        self.blocks = nn.ModuleList(Block(a, b, config, i == 0) for i, (a, b) in enumerate(pairs))
+        self.blocks = nn.ModuleList(Block(a, b, config, 4 << i) for i, (a, b) in enumerate(pairs))
 
     def forward(self, z: Tensor, dtype: torch.dtype = torch.float32, blocks: int | None = None) -> Tensor:
         """Draws z; not clamped (the exported graph clamps). With `blocks`, stops at that many resolutions."""
@@ -187,9 +198,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """The paper's residual discriminator with minibatch standard deviation: pictures [B,3,size,size] -> scores [B]."""
 
-    def __init__(self, channels: tuple[int, ...] = (128, 96, 64, 48, 32, 16)) -> None:
+    def __init__(self, resolutions: int = 6) -> None:
         super().__init__()
-        down = channels[::-1]  # from full size to 4 pixels
+        down = JUDGE_CHANNELS[:resolutions][::-1]  # from full size to 4 pixels
         self.from_rgb = nn.Conv2d(3, down[0], 1)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(down))
         self.skips = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in pairwise(down))

@@ -160,8 +160,6 @@ def read_generator(path: Path, psi: float = 1.0) -> Generator:
     network = _Fields(document["G_ema"], f"{path}: G_ema", "Generator")
     config, weights = _parse(network, psi)
     generator = Generator(config)
-    for block in generator.blocks[1:]:
-        block.register_parameter("place", None)  # official networks learn no constants there: they have noise, here off
     if psi != 1.0:
         generator.mapping = TruncatedMapping(config, psi)
     generator.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
@@ -221,7 +219,7 @@ def _parse(network: _Fields, psi: float) -> tuple[GeneratorConfig, Weights]:
     channels: list[int] = []
     for i, block in enumerate(blocks):
         channels.append(_block(block, i, channels[-1] if i else 0, w_dim, clamp, weights))
-    config = GeneratorConfig(tuple(channels), w_dim, layers, conv_clamp=clamp)
+    config = GeneratorConfig(tuple(channels), w_dim, layers, places=False, conv_clamp=clamp)
     return config, weights
 
 

@@ -25,6 +25,7 @@ from fpm.drawer import draw
 from fpm.latent import head_basis, sample_z
 from fpm.stylegan2 import Discriminator, Generator, GeneratorConfig
 
+CHECKPOINT_STEPS = 200
 CHUNK = 64  # pictures drawn by one job; part of the data's definition, since each chunk has its own seed
 
 
@@ -32,15 +33,15 @@ CHUNK = 64  # pictures drawn by one job; part of the data's definition, since ea
 class GeneratorTraining:
     """Everything that decides the result."""
 
-    network: GeneratorConfig = field(default_factory=lambda: GeneratorConfig(channels=(128, 128, 128, 128, 64, 16)))
-    half_size_pictures: int = 12288  # drawn once, then visited several times
-    pictures: int = 3072  # the same at full size
+    network: GeneratorConfig = field(default_factory=lambda: GeneratorConfig(channels=(128, 128, 128, 128, 64, 32)))
+    pictures: int = 20480  # drawn once, then visited several times
     batch: int = 16
-    steps: int = 5600  # regression
-    half_size_steps: int = 4200  # the first of them, without the last resolution
-    sharpen_steps: int = 0  # adversarial, after the regression
+    steps: int = 10500  # regression
+    half_size_steps: int = 4000  # the first of them, without the last resolution, on pictures pooled to half size
+    sharpen_steps: int = 1000  # adversarial, after the regression
     rate: float = 3e-3
-    final_rate: float = 2e-4  # reached by a cosine at the last regression step; kept while sharpening
+    final_rate: float = 1e-4  # reached by a cosine at the last regression step; kept while sharpening
+    judge_rate: float = 5e-4
     ema_half_life: int = 200  # steps
     adversarial_weight: float = 0.02
     r1_gamma: float = 1.0
@@ -115,8 +116,8 @@ def new_generator(config: GeneratorConfig) -> Generator:
     With the paper's random start it spent its first thousand steps unlearning noise.
     """
     generator = Generator(config)
-    half = min(config.w_dim // 2, head_basis().shape[1])
-    basis = torch.from_numpy(head_basis().copy()).float().t()[:half] / 2.0
+    half = config.w_dim // 2
+    basis = torch.from_numpy(head_basis()[:, :half].copy()).float().t()
     with torch.no_grad():
         for i, layer in enumerate(generator.mapping.layers):
             start = torch.cat([basis, -basis]) if i == 0 else torch.eye(config.w_dim)[: 2 * half] * 0.5**0.5
@@ -162,94 +163,120 @@ def _regression(
     return torch.compile(step) if compiled else step
 
 
-def train_generator(
-    config: GeneratorTraining, work: Path, resume: Path | None = None
-) -> tuple[Generator, dict[str, object]]:
-    """Runs the whole training.
+def train_generator(config: GeneratorTraining, work: Path) -> tuple[Generator, dict[str, object]]:
+    """Runs the whole training; a run that was killed goes on from its last checkpoint in `work`.
 
     Args:
         config: see `GeneratorTraining`.
-        work: folder for the drawn pictures, checkpoints and the log.
-        resume: a checkpoint of an earlier run, to start from its weights.
+        work: folder for the drawn pictures, checkpoints and the log. Another `config` needs another folder.
 
     Returns:
         The averaged generator and the run record (config, loss curve, seconds).
     """
-    torch.manual_seed(config.seed)
     dtype = torch.bfloat16 if config.bfloat16 else torch.float32
-    pictures, latents = _phase(config, work, half=True)
-    generator, judge = new_generator(config.network), Discriminator()
-    average = Average(generator, config.ema_half_life)
-    g_opt = torch.optim.Adam(generator.parameters(), lr=config.rate, betas=(0.9, 0.99), eps=1e-8, fused=True)
-    d_opt = torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.0, 0.99), eps=1e-8, fused=True)
-    start_step = 0
-    if resume is not None:
-        state = torch.load(resume, weights_only=True)
-        generator.load_state_dict(state["generator"])
-        average.network.load_state_dict(state["average"])
-        start_step = int(state["step"])
-    order = torch.Generator().manual_seed(config.seed + start_step)
-    half = _regression(generator, dtype, len(config.network.channels) - 1, config.compiled)
-    full = _regression(generator, dtype, None, config.compiled)
-    curve: list[dict[str, float]] = []
-    started = time.time()
-    for step in range(start_step, config.steps + config.sharpen_steps):
-        for group in g_opt.param_groups:
+    pictures = draw_dataset(work, config.pictures, config.seed + 1, config.network.size)
+    latents = training_z(config.pictures, config.seed + 1)
+    run = _Run(config)
+    run.load(work / "generator.pt")
+    half = _regression(run.generator, dtype, len(config.network.channels) - 1, config.compiled)
+    full = _regression(run.generator, dtype, None, config.compiled)
+    judge_step = _judge_step(run.judge, dtype, config.compiled)
+    started = time.time() - run.seconds
+    for step in range(run.step, config.steps + config.sharpen_steps):
+        for group in run.g_opt.param_groups:
             group["lr"] = _rate(config, step)
-        if step == max(start_step, config.half_size_steps):
-            pictures, latents = _phase(config, work, half=False)
-        index = torch.randint(len(latents), (config.batch,), generator=order)
+        index = torch.randint(
+            len(latents), (config.batch,), generator=torch.Generator().manual_seed(config.seed + 7 * step)
+        )
         real = torch.from_numpy(pictures[index.numpy()]).permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1.0
-        fake, loss = (half if step < config.half_size_steps else full)(latents[index], real)
+        if step < config.half_size_steps:
+            fake, loss = half(latents[index], F.avg_pool2d(real, 2))
+        else:
+            fake, loss = full(latents[index], real)
         total = loss
         entry = {"step": step, "picture": float(loss.detach())}
         if step >= config.steps:
             ramp = min(1.0, (step - config.steps) / 200)  # the judge first learns what it judges
-            entry |= _judge_step(config, judge, d_opt, real, fake.detach(), step, dtype)
-            total = loss + ramp * config.adversarial_weight * F.softplus(-judge(fake, dtype)).mean()
-        g_opt.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        g_opt.step()
-        average.update(generator, step)
+            verdict = judge_step(real, fake.detach())
+            if step % config.r1_every == 0:
+                verdict = verdict + config.r1_every * _slope_penalty(run.judge, real, config.r1_gamma)
+            _descend(run.d_opt, verdict)
+            fooling = F.softplus(-run.judge(fake, dtype)).mean()
+            entry |= {"judge": float(verdict.detach()), "fooling": float(fooling.detach())}
+            total = loss + ramp * config.adversarial_weight * fooling
+        _descend(run.g_opt, total)
+        run.average.update(run.generator, step)
         if step % 50 == 0:
-            curve.append(entry | {"seconds": time.time() - started})
+            run.curve.append(entry | {"seconds": time.time() - started})
             with (work / "generator.log").open("a") as log:
-                log.write(json.dumps(curve[-1]) + "\n")
-        if step % 200 == 199:
-            torch.save(
-                {"generator": generator.state_dict(), "average": average.network.state_dict(), "step": step + 1},
-                work / "generator.part",
-            )
-            (work / "generator.part").replace(work / "generator.pt")
-    record: dict[str, object] = {"config": asdict(config), "curve": curve, "seconds": time.time() - started}
-    return average.network.eval(), record
+                log.write(json.dumps(run.curve[-1]) + "\n")
+        if step % CHECKPOINT_STEPS == CHECKPOINT_STEPS - 1:
+            run.step, run.seconds = step + 1, time.time() - started
+            run.save(work / "generator.pt")
+    record: dict[str, object] = {"config": asdict(config), "curve": run.curve, "seconds": time.time() - started}
+    return run.average.network.eval(), record
 
 
-def _phase(config: GeneratorTraining, work: Path, *, half: bool) -> tuple[npt.NDArray[np.uint8], Tensor]:
-    """Pictures and latent vectors of a phase: half size first, then full size."""
-    count, size = (
-        (config.half_size_pictures, config.network.size // 2) if half else (config.pictures, config.network.size)
-    )
-    return draw_dataset(work, count, config.seed + 1, size), training_z(count, config.seed + 1)
-
-
-def _judge_step(
-    config: GeneratorTraining,
-    judge: Discriminator,
-    optimizer: torch.optim.Optimizer,
-    real: Tensor,
-    fake: Tensor,
-    step: int,
-    dtype: torch.dtype,
-) -> dict[str, float]:
-    """One update of the discriminator: logistic loss, and R1 every `r1_every` steps."""
-    loss = F.softplus(-judge(real, dtype)).mean() + F.softplus(judge(fake, dtype)).mean()
-    total = loss
-    if step % config.r1_every == 0:
-        image = real.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(judge(image).sum(), image, create_graph=True)
-        total = loss + config.r1_gamma / 2.0 * config.r1_every * slope.square().sum((1, 2, 3)).mean()
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(total)
+    torch.autograd.backward(loss)
     optimizer.step()
-    return {"judge": float(loss.detach())}
+
+
+class _Run:
+    """All that changes while training: networks, optimizers, the curve. Saved and loaded as one file."""
+
+    def __init__(self, config: GeneratorTraining) -> None:
+        torch.manual_seed(config.seed)
+        self.generator, self.judge = new_generator(config.network), Discriminator(len(config.network.channels))
+        self.average = Average(self.generator, config.ema_half_life)
+        self.g_opt = torch.optim.Adam(
+            self.generator.parameters(), lr=config.rate, betas=(0.9, 0.99), eps=1e-8, fused=True
+        )
+        self.d_opt = torch.optim.Adam(
+            self.judge.parameters(), lr=config.judge_rate, betas=(0.0, 0.99), eps=1e-8, fused=True
+        )
+        self.step, self.seconds = 0, 0.0
+        self.curve: list[dict[str, float]] = []
+
+    def save(self, path: Path) -> None:
+        """Writes everything; a killed save leaves the file before it."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        plain = {"step": self.step, "seconds": self.seconds, "curve": self.curve}
+        torch.save(state | plain, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Reads what `save` wrote, if there is such a file."""
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+
+    def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
+        return {
+            "generator": self.generator,
+            "average": self.average.network,
+            "judge": self.judge,
+            "g_opt": self.g_opt,
+            "d_opt": self.d_opt,
+        }
+
+
+def _judge_step(judge: Discriminator, dtype: torch.dtype, compiled: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """The discriminator's logistic loss as a function of drawn and generated pictures."""
+
+    def step(real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(-judge(real, dtype)).mean() + F.softplus(judge(fake, dtype)).mean()
+
+    return torch.compile(step) if compiled else step
+
+
+def _slope_penalty(judge: Discriminator, real: Tensor, gamma: float) -> Tensor:
+    """R1: half of gamma times the mean squared slope of the score on drawn pictures."""
+    image = real.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(judge(image).sum(), image, create_graph=True)
+    penalty: Tensor = gamma / 2.0 * slope.square().sum((1, 2, 3)).mean()
+    return penalty

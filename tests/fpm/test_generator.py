@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import fpm.train_generator as trainer
 from fpm.drawer import draw
 from fpm.evaluate import Painter, at_angle
 from fpm.export import save_generator
@@ -142,24 +145,53 @@ def test_drawn_data_set_is_what_the_drawer_draws(tmp_path: Path) -> None:
     assert np.array_equal(data, ((draw(z, 16) + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 
+QUICK = GeneratorTraining(
+    network=SMALL, pictures=64, batch=8, half_size_steps=20, steps=60, bfloat16=False, compiled=False, sharpen_steps=0
+)
+
+
 def test_training_lowers_the_loss_in_both_phases(tmp_path: Path) -> None:
-    config = GeneratorTraining(
-        network=SMALL,
-        half_size_pictures=64,
-        pictures=64,
-        batch=8,
-        half_size_steps=20,
-        steps=60,
-        sharpen_steps=0,
-        bfloat16=False,
-        compiled=False,
-    )
-    generator, _ = train_generator(config, tmp_path)
-    z = training_z(64, config.seed + 1)
+    generator, _ = train_generator(QUICK, tmp_path)
+    z = training_z(64, QUICK.seed + 1)
     real = draw(z, 32)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(QUICK.seed)
     with torch.no_grad():
         assert picture_loss(generator(z), real) < 0.8 * picture_loss(Generator(SMALL)(z), real)
+
+
+def test_sharpening_moves_the_generator(tmp_path: Path) -> None:
+    config = replace(QUICK, steps=4, half_size_steps=2, sharpen_steps=40, adversarial_weight=1.0, r1_every=4)
+    blind = replace(config, adversarial_weight=0.0)
+    sharpened, _ = train_generator(config, tmp_path / "a")
+    plain, _ = train_generator(blind, tmp_path / "b")
+    moved = [
+        float((a - b).detach().abs().max()) for a, b in zip(sharpened.parameters(), plain.parameters(), strict=True)
+    ]
+    assert max(moved) > 1e-4
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "CHECKPOINT_STEPS", 5)
+    config = replace(QUICK, steps=12, half_size_steps=4, sharpen_steps=6, r1_every=4)
+    whole, _ = train_generator(config, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    (tmp_path / "killed" / "generator.pt").unlink()
+    update, calls = trainer.Average.update, []
+
+    def killed(self: trainer.Average, network: Generator, step: int) -> None:
+        calls.append(step)
+        if step == 13:
+            raise KeyboardInterrupt
+        update(self, network, step)
+
+    monkeypatch.setattr(trainer.Average, "update", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_generator(config, tmp_path / "killed")
+    monkeypatch.setattr(trainer.Average, "update", update)
+    resumed, _ = train_generator(config, tmp_path / "killed")
+    assert calls[-1] == 13
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_judge_scores_a_batch_and_has_a_slope() -> None:
