@@ -39,6 +39,8 @@ class GeneratorTraining:
     steps: int = 10500  # regression
     half_size_steps: int = 4000  # the first of them, without the last resolution, on pictures pooled to half size
     sharpen_steps: int = 1000  # adversarial, after the regression
+    ear_weight: float = 4.0  # of the ears' region in the loss, from `ears_from` on: when the face is learned,
+    ears_from: int = 5600  # what is left to learn is ears, which move far and had stayed ghosts
     rate: float = 3e-3
     final_rate: float = 1e-4  # reached by a cosine at the last regression step; kept while sharpening
     judge_rate: float = 5e-4
@@ -49,6 +51,11 @@ class GeneratorTraining:
     seed: int = 0
     bfloat16: bool = True  # feature maps while training; the exported network runs in float32
     compiled: bool = True  # torch.compile: three times faster on a CPU, needs a C++ compiler
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of feature maps while training."""
+        return torch.bfloat16 if self.bfloat16 else torch.float32
 
 
 def _draw_chunk(job: tuple[str, int, int, int]) -> None:
@@ -87,21 +94,27 @@ def training_z(count: int, seed: int) -> Tensor:
     return torch.from_numpy(np.concatenate(chunks)).float()
 
 
-def face_weight(size: int) -> Tensor:
-    """Weight of each pixel in the loss, [1,1,size,size]: 1, rising to 5 over eyes, nose and mouth, which are small."""
+def pixel_weight(size: int, ears: float = 1.0) -> Tensor:
+    """Weight of each pixel in the loss, [1,1,size,size].
+
+    1, rising to 5 over eyes, nose and mouth, which are small, and to `ears` left and right of the head.
+    """
     axis = (torch.arange(size) + 0.5) / size * 2.0 - 1.0
     across, down = (axis / 0.36) ** 4, ((axis - 0.14) / 0.40) ** 4
-    return (1.0 + 4.0 * torch.exp(-across[None, :] - down[:, None]))[None, None]
+    face = 4.0 * torch.exp(-across[None, :] - down[:, None])
+    across, down = ((axis.abs() - 0.60) / 0.34) ** 4, ((axis + 0.28) / 0.60) ** 4
+    side = (ears - 1.0) * torch.exp(-across[None, :] - down[:, None])
+    return (1.0 + face + side)[None, None]
 
 
-def picture_loss(fake: Tensor, real: Tensor) -> Tensor:
+def picture_loss(fake: Tensor, real: Tensor, ears: float = 1.0) -> Tensor:
     """L1 and squared error on the picture; L1 on horizontal and vertical differences (edges), and on pooled copies."""
-    weight = face_weight(fake.shape[2])
+    weight = pixel_weight(fake.shape[2], ears)
     error = fake - real
     loss = (weight * (error.abs() + error.square())).mean()
     for pool in (1, 2):
         e = error if pool == 1 else F.avg_pool2d(error, 2)
-        w = face_weight(e.shape[2])
+        w = pixel_weight(e.shape[2], ears)
         loss = loss + (w[:, :, 1:] * e.diff(dim=2).abs()).mean() + (w[..., 1:] * e.diff(dim=3).abs()).mean()
     for pool in (4, 16):
         loss = loss + 0.5 * F.avg_pool2d(error, pool).abs().mean()
@@ -152,15 +165,15 @@ def _rate(config: GeneratorTraining, step: int) -> float:
 
 
 def _regression(
-    generator: Generator, dtype: torch.dtype, blocks: int | None, compiled: bool
+    generator: Generator, config: GeneratorTraining, blocks: int | None = None, ears: float = 1.0
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The picture and its loss as one function of z and the drawing, compiled where that is asked for."""
 
     def step(z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        fake = generator(z, dtype, blocks)
-        return fake, picture_loss(fake, real)
+        fake = generator(z, config.dtype, blocks)
+        return fake, picture_loss(fake, real, ears)
 
-    return torch.compile(step) if compiled else step
+    return torch.compile(step) if config.compiled else step
 
 
 def train_generator(config: GeneratorTraining, work: Path) -> tuple[Generator, dict[str, object]]:
@@ -173,13 +186,13 @@ def train_generator(config: GeneratorTraining, work: Path) -> tuple[Generator, d
     Returns:
         The averaged generator and the run record (config, loss curve, seconds).
     """
-    dtype = torch.bfloat16 if config.bfloat16 else torch.float32
+    dtype = config.dtype
     pictures = draw_dataset(work, config.pictures, config.seed + 1, config.network.size)
     latents = training_z(config.pictures, config.seed + 1)
     run = _Run(config)
     run.load(work / "generator.pt")
-    half = _regression(run.generator, dtype, len(config.network.channels) - 1, config.compiled)
-    full = _regression(run.generator, dtype, None, config.compiled)
+    half = _regression(run.generator, config, len(config.network.channels) - 1)
+    full, with_ears = _regression(run.generator, config), _regression(run.generator, config, ears=config.ear_weight)
     judge_step = _judge_step(run.judge, dtype, config.compiled)
     started = time.time() - run.seconds
     for step in range(run.step, config.steps + config.sharpen_steps):
@@ -192,7 +205,7 @@ def train_generator(config: GeneratorTraining, work: Path) -> tuple[Generator, d
         if step < config.half_size_steps:
             fake, loss = half(latents[index], F.avg_pool2d(real, 2))
         else:
-            fake, loss = full(latents[index], real)
+            fake, loss = (full if step < config.ears_from else with_ears)(latents[index], real)
         total = loss
         entry = {"step": step, "picture": float(loss.detach())}
         if step >= config.steps:
