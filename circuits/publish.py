@@ -26,6 +26,10 @@ from circuits.profiles import CIRCUITS, CircuitFiles
 from circuits.size_classes import LINK_SLOTS, RESERVED_ROWS, SizeClass, size_class
 
 PROJECTION_SEED_TEXT = b"huref-zk/v1/projection-seed: nothing up my sleeve"
+FAMILIES = (  # in the order of docs/families.md
+    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "glm", "baichuan", "internlm2", "olmo2", "gpt2", "gptj",
+    "gpt_neox", "bloom", "falcon", "opt", "mpt", "stablelm", "chatglm",
+)  # fmt: skip
 SETTINGS_TIME_LIMIT_S = 300.0
 PROVE_TIME_LIMIT_S = 900.0
 
@@ -81,7 +85,7 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
         "projection": {"g": g, "seed": hashlib.sha256(PROJECTION_SEED_TEXT).hexdigest()},
         "quantization": "rms16-int8-v1",
         "layers": "last-2",
-        "families": ["llama"],
+        "families": list(FAMILIES),
         "tokens": {"rule": "sha256-order-v1", "K_min": 256, "K_max": 4096},
         "scale": {"shift": shift, "c_min": 1024},
         "features": {"count": features, "scale": scale},
