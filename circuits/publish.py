@@ -27,8 +27,8 @@ from circuits.size_classes import LINK_SLOTS, RESERVED_ROWS, SizeClass, size_cla
 
 PROJECTION_SEED_TEXT = b"huref-zk/v1/projection-seed: nothing up my sleeve"
 FAMILIES = (  # in the order of docs/families.md
-    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "glm", "baichuan", "internlm2", "olmo2", "gpt2", "gptj",
-    "gpt_neox", "bloom", "falcon", "opt", "mpt", "stablelm", "chatglm",
+    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "glm", "baichuan", "internlm2", "olmo2", "gpt2",
+    "gptj", "gpt_neox", "bloom", "falcon", "opt", "mpt", "stablelm", "chatglm",
 )  # fmt: skip
 SETTINGS_TIME_LIMIT_S = 300.0
 PROVE_TIME_LIMIT_S = 900.0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_models import edit_json, load, tokenizer_document
 
+from circuits import publish
 from circuits.errors import CheckpointError
 from prover.checkpoint import open_checkpoint
 from prover.config import parse_config
@@ -234,3 +235,7 @@ def test_a_head_norm_that_is_missing_is_named(tmp_path: Path) -> None:
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"model\.layers\.2\.self_attn\.k_norm\.weight"):
         read_matrix(open_checkpoint(tmp_path), 2, "k")
+
+
+def test_profiles_admit_every_family_that_is_read() -> None:
+    assert set(publish.FAMILIES) == set(FAMILY_NAMES)
