@@ -7,6 +7,7 @@ sizes over the limits, members twice, encrypted members, compression other than 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -54,6 +55,7 @@ class Bundle:
     link: ProofFile
     encoder: ProofFile
     picture: Picture
+    digests: Mapping[str, str]  # name -> SHA-256 of the file, hexadecimal
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -76,6 +78,7 @@ def read_bundle(path: Path) -> Bundle:
         link=read_proof(files["link.json"], "link"),
         encoder=read_proof(files["encoder.json"], "encoder"),
         picture=read_picture(files["fingerprint.png"], "fingerprint.png"),
+        digests={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
 
 

@@ -1,39 +1,68 @@
-"""`huref-verify`: the only place of the verifier that prints and exits."""
+"""`huref-verify`: the only place of the verifier that prints and exits, but for `profiles_cli`."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from verifier import __version__, profile
+from verifier import __version__
+from verifier.batch import default_jobs, find_bundles, verify_many
 from verifier.errors import VerifierError
-from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S
-from verifier.report import EXIT_UNDECIDED, Check, check_text, closing_text
+from verifier.files import write_atomically
+from verifier.junit import junit
+from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_JOBS
+from verifier.profiles_cli import profiles
+from verifier.report import (
+    EXIT_USAGE,
+    Check,
+    Report,
+    check_text,
+    closing_text,
+    counts_text,
+    many_as_json,
+    summary_line,
+    worst_exit_code,
+)
+from verifier.sarif import sarif
 from verifier.verify import Options, verify_bundle
 
-
-def _list_profiles(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if not wanted or context.resilient_parsing:
-        return
-    try:
-        for name in sorted(profile.trusted()):
-            found = profile.load_profile(name)
-            trust = "development SRS" if found.development_srs else "ceremony SRS"
-            click.echo(
-                f"{name}  {found.size_class.name}, k={found.size_class.k}, {trust}, SHA-256 {found.sha256.hex()}"
-            )
-    except VerifierError as error:
-        click.echo(f"{error.message}\nHint: {error.hint}", err=True)
-        context.exit(EXIT_UNDECIDED)
-    context.exit(0)
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("bundle", type=click.Path(path_type=Path))
+class _WithProfiles(click.Command):
+    """The command, but the first word `profiles` means the other one: `./profiles` is a bundle of that name."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["profiles"]:
+            return profiles.make_context(f"{info_name} profiles", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+
+@click.command(
+    cls=_WithProfiles,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`huref-verify profiles` lists what this verifier trusts.",
+)
+@click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="BUNDLE...")
+@click.option("--recursive", "-r", is_flag=True, help="Find bundles below each folder given.")
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, MAX_JOBS),
+    metavar="N",
+    help="Verify so many bundles at a time.  [default: as many as cores]",
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
@@ -48,38 +77,44 @@ def _list_profiles(context: click.Context, _parameter: click.Parameter, wanted: 
 )
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write JUnit XML.")
+@click.option("--sarif", "sarif_file", type=_FILE, metavar="FILE", help="Also write SARIF 2.1.0, for code scanning.")
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0.0, max=1e6, min_open=True),
     metavar="SECONDS",
-    help="Undecided after this long.  "
+    help="Undecided after this long, for each bundle.  "
     f"[default: {DEFAULT_TIME_LIMIT_S:g}; {DEFAULT_OPENING_TIME_LIMIT_S:g} with --weights]",
-)
-@click.option(
-    "--list-profiles",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_list_profiles,
-    help="List the published profiles this verifier trusts, and exit.",
 )
 @click.version_option(__version__, prog_name="huref-verify")
 def main(
-    bundle: Path,
+    bundles: tuple[Path, ...],
+    recursive: bool,
+    jobs: int | None,
     weights: Path | None,
     opening: Path | None,
     allow_dev_srs: bool,
     as_json: bool,
+    junit_file: Path | None,
+    sarif_file: Path | None,
     time_limit: float | None,
 ) -> None:
-    """Verify the fingerprint BUNDLE, a directory or zip.
+    """Verify each fingerprint BUNDLE, a directory or zip.
 
-    Exit codes: 0 accepted, 2 wrong usage, 3 undecided, 4 rejected.
+    One bundle: every check is shown. Several, or --recursive: a line each, in parallel.
+
+    Exit codes, the worst of all bundles: 0 accepted, 2 wrong usage, 3 undecided, 4 rejected.
     """
+    many = recursive or len(bundles) > 1
     if (weights is None) != (opening is None):
         raise click.UsageError("--weights and --opening come together")
+    if weights is not None and many:
+        raise click.UsageError("--weights and --opening are about one BUNDLE")
     if time_limit is not None and not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
+    for option, file in (("--junit", junit_file), ("--sarif", sarif_file)):
+        if file is not None and not file.parent.is_dir():
+            raise click.UsageError(f"{option}: there is no folder {click.format_filename(file.parent)}")
     default = DEFAULT_TIME_LIMIT_S if weights is None else DEFAULT_OPENING_TIME_LIMIT_S
     options = Options(
         allow_development_srs=allow_dev_srs,
@@ -87,13 +122,54 @@ def main(
         secret=opening,
         time_limit_s=default if time_limit is None else time_limit,
     )
+    paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
+    reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
+    written = [
+        _write(file, data)
+        for file, data in (
+            (junit_file, lambda: junit(reports)),
+            (sarif_file, lambda: sarif(reports, Path.cwd())),
+        )
+    ]
+    sys.exit(max(worst_exit_code(reports), 0 if all(written) else EXIT_USAGE))
 
+
+def _find(given: tuple[Path, ...]) -> list[Path]:
+    try:
+        paths = [found for path in given for found in (find_bundles(path) if path.is_dir() else [path])]
+    except (VerifierError, OSError) as error:
+        raise click.UsageError(f"--recursive: {error}") from None
+    if not paths:  # a CI job that looks into the wrong folder must not pass
+        raise click.UsageError(f"--recursive: no bundle below {', '.join(map(click.format_filename, given))}")
+    return list(dict.fromkeys(paths))
+
+
+def _one(path: Path, options: Options, as_json: bool) -> Report:
     def show(check: Check) -> None:
         click.echo(check_text(check))
 
-    report = verify_bundle(bundle, options, None if as_json else show)
-    if as_json:
-        click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True))
-    else:
-        click.echo(closing_text(report))
-    sys.exit(report.exit_code)
+    report = verify_bundle(path, options, None if as_json else show)
+    click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
+    return report
+
+
+def _many(paths: list[Path], options: Options, jobs: int | None, as_json: bool) -> list[Report]:
+    reports = []
+    for report in verify_many(paths, options, jobs or default_jobs()):
+        reports.append(report)
+        if not as_json:
+            click.echo(summary_line(report))
+    click.echo(json.dumps(many_as_json(reports), indent=1, ensure_ascii=True) if as_json else counts_text(reports))
+    return reports
+
+
+def _write(file: Path | None, make: Callable[[], bytes]) -> bool:
+    """Write a result, if it is asked for; False when that fails, which is said."""
+    if file is None:
+        return True
+    try:
+        write_atomically(file, make())
+    except OSError as error:
+        click.echo(f"{click.format_filename(file)}: {error.strerror}", err=True)
+        return False
+    return True

@@ -16,6 +16,10 @@ MAX_ZIP_DIRECTORY_BYTES = 64 * KIB  # zip's list of members: about 80 bytes each
 MAX_ENTRIES = 16  # files in a bundle: five, and one reserved; more is something else
 MAX_SIGNATURE_BYTES = 64 * KIB  # reserved name, not read yet
 
+# Many bundles.
+MAX_BUNDLES = 100_000  # found below one folder; more is a mistake
+MAX_JOBS = 256
+
 # JSON.
 MAX_JSON_DEPTH = 8  # a statement has 4
 MAX_JSON_DIGITS = 20  # integers beyond 2^64 are decimal strings in this protocol
@@ -48,3 +52,4 @@ MAX_CONFIG_BYTES = 1 * MIB  # real ones have a few kB
 MAX_INDEX_BYTES = 64 * MIB  # the largest published ones have about 10 MB
 MAX_TOKENIZER_BYTES = 256 * MIB  # the largest published ones have about 35 MB
 MAX_HEADER_BYTES = 100_000_000  # the safetensors format's own limit
+MAX_TENSOR_AXES = 8  # weights have one or two; keeps products of hostile shapes small

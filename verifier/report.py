@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verifier.errors import STEP_NAMES, Rejected, VerifierError
 
-EXIT_ACCEPTED, EXIT_UNDECIDED, EXIT_REJECTED = 0, 3, 4
+if TYPE_CHECKING:
+    from verifier.image import Picture
+
+EXIT_ACCEPTED, EXIT_USAGE, EXIT_UNDECIDED, EXIT_REJECTED = 0, 2, 3, 4
+VERDICTS = ("accepted", "undecided", "rejected")
 
 WHY = {
     1: "Every byte must have one meaning: two readers must not see two bundles in it.",
@@ -56,7 +61,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole verification."""
+    """A whole verification.
+
+    `files`: name -> SHA-256 of the bundle's files. `pinned`: the same of what the profile names, and of the profile.
+    """
 
     bundle: str
     checks: tuple[Check, ...]
@@ -67,6 +75,9 @@ class Report:
     metadata: dict[str, str]
     commitment: str | None
     seconds: float
+    files: dict[str, str] = field(default_factory=dict)
+    pinned: dict[str, str] = field(default_factory=dict)
+    picture: Picture | None = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -88,9 +99,12 @@ class Report:
             if self.opened:
                 what += ", which are those of the given checkpoint"
             return f"ACCEPTED: {what}{warning}"
-        step = self.failure.step
-        place = f"at step {step} ({STEP_NAMES[step]})" if step in STEP_NAMES else "before step 1"
-        return f"{self.verdict.upper()} {place}: {printable(self.failure.message)}{warning}"
+        return f"{self.verdict.upper()} {self.failed_where()}: {printable(self.failure.message)}{warning}"
+
+    def failed_where(self) -> str:
+        """At which step it ended without being accepted."""
+        step = self.failure.step if self.failure else 0
+        return f"at step {step} ({STEP_NAMES[step]})" if step in STEP_NAMES else "before step 1"
 
     def not_proven(self) -> list[str]:
         """What nobody should read into an accepted bundle."""
@@ -123,6 +137,7 @@ class Report:
             "development_srs": self.development_srs,
             "opened": self.opened,
             "commitment": self.commitment,
+            "files": self.files,
             "metadata_unverified": self.metadata,
             "seconds": round(self.seconds, 3),
             "checks": [
@@ -169,6 +184,42 @@ def closing_text(report: Report) -> str:
     lines.append(f"{report.seconds:.1f} seconds")
     lines.append(report.verdict_line())
     return "\n".join(lines)
+
+
+def worst_exit_code(reports: Sequence[Report]) -> int:
+    """Of many bundles: rejected before undecided before accepted.
+
+    >>> worst_exit_code([])
+    0
+    """
+    return max((report.exit_code for report in reports), default=EXIT_ACCEPTED)
+
+
+def summary_line(report: Report) -> str:
+    """One bundle of many, on one line that begins with its verdict."""
+    line = f"{report.verdict.upper():<9}  {printable(report.bundle)}"
+    if report.failure is not None:
+        line += f"  {report.failed_where()}: {printable(report.failure.message)}"
+    return f"{line}  [development SRS]" if report.development_srs and report.failure is None else line
+
+
+def counts_text(reports: Sequence[Report]) -> str:
+    """The last line for many bundles."""
+    count = {verdict: sum(report.verdict == verdict for report in reports) for verdict in VERDICTS}
+    text = f"{len(reports)} bundles: " + ", ".join(f"{number} {verdict}" for verdict, number in count.items())
+    if any(report.development_srs and report.failure is None for report in reports):
+        text += f". [development SRS]: {DEVELOPMENT_WARNING}"
+    return text
+
+
+def many_as_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """For machines: the reports of many bundles in one document, in the order asked for."""
+    return {
+        "type": "application/vnd.huref-zk.reports+json;version=1",
+        "exit_code": worst_exit_code(reports),
+        "counts": {verdict: sum(report.verdict == verdict for report in reports) for verdict in VERDICTS},
+        "reports": [report.as_json() for report in reports],
+    }
 
 
 def printable(text: str) -> str:

@@ -69,6 +69,11 @@ def verify_bundle(path: Path, options: Options, on_check: Callable[[Check], None
     return run.report(failure, time.monotonic() - started)
 
 
+def not_verified(path: Path, options: Options, failure: VerifierError, seconds: float) -> Report:
+    """The report of a bundle that could not be tried at all, or whose process was lost."""
+    return _Run(path, options, lambda _check: None).report(failure, seconds)
+
+
 class _Run:
     """One verification under way."""
 
@@ -186,7 +191,14 @@ class _Run:
             metadata=statement.metadata if statement else {},
             commitment=self.cm.hex() if self.cm else None,
             seconds=seconds,
+            files=dict(self.bundle.digests) if self.bundle else {},
+            pinned=_pinned(self.profile) if self.profile else {},
+            picture=self.bundle.picture if self.bundle else None,
         )
+
+
+def _pinned(profile: Profile) -> dict[str, str]:
+    return {"profile.json": profile.sha256.hex()} | {name: sha.hex() for name, sha in sorted(profile.files().items())}
 
 
 def _check_points(bundle: Bundle) -> Points:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
+import verifier.profile
 from verifier.cli import main
 
 from .test_verify import change_proof
@@ -50,7 +53,33 @@ def test_command_json(bundle):
     assert report["metadata_unverified"]["name"] == "toy"
 
 
-def test_command_lists_profiles(toy):
-    result = CliRunner().invoke(main, ["--list-profiles"])
+def test_profiles_in_words(toy):
+    result = CliRunner().invoke(main, ["profiles"])
     assert result.exit_code == 0
-    assert result.output.startswith("toy-dev  toy, k=9, development SRS")
+    assert result.output.startswith("toy-dev\n  digest   SHA-256 ")
+    assert "undecided unless --allow-dev-srs" in result.output
+
+
+def test_profiles_as_json(toy):
+    (one,) = json.loads(CliRunner().invoke(main, ["profiles", "--json"]).stdout)["profiles"]
+    assert (one["name"], one["srs"]["trust"], one["accepted_without_flag"]) == ("toy-dev", "development", False)
+    assert one["sha256"] == hashlib.sha256((toy / "profile.json").read_bytes()).hexdigest()
+    for name, digest in one["files"].items():
+        assert hashlib.sha256((toy / name).read_bytes()).hexdigest() == digest
+
+
+def test_profiles_with_a_damaged_file_are_undecided(toy, tmp_path, monkeypatch):
+    shutil.copytree(toy.parent, tmp_path / "profiles")
+    (tmp_path / "profiles" / "toy-dev" / "fpm" / "head.npz").write_bytes(b"other")
+    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: tmp_path / "profiles")
+    result = CliRunner().invoke(main, ["profiles"])
+    assert result.exit_code == 3
+    assert "not the published file" in result.stderr
+
+
+def test_a_bundle_may_be_called_profiles(bundle, tmp_path, monkeypatch):
+    bundle.rename(tmp_path / "profiles")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["./profiles", "--allow-dev-srs"])
+    assert result.output.strip().splitlines()[-1].startswith("ACCEPTED")
+    assert CliRunner().invoke(main, ["profiles", "other"]).exit_code == 2

@@ -1,0 +1,209 @@
+"""Many bundles in one call: found, verified side by side, one line each, the worst exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import verifier.batch
+import verifier.limits
+from tests.conftest import EXAMPLE
+from verifier.batch import find_bundles, in_process, verify_many
+from verifier.cli import main
+from verifier.errors import Unreadable
+from verifier.verify import Options, verify_bundle
+
+from .test_verify import change_proof, put_point
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Verify in this process, where the toy profile is trusted, instead of in new ones."""
+    monkeypatch.setattr(verifier.batch, "in_process", lambda path, options, _live: verify_bundle(path, options))
+
+
+@pytest.fixture
+def three(bundle, tmp_path, here):
+    """A folder with a good bundle, a zip of it, and a tampered one."""
+    folder = tmp_path / "three"
+    shutil.copytree(bundle, folder / "a" / "good")
+    shutil.copytree(bundle, folder / "z bad")
+    put_point(folder / "z bad", 0, bytes(64))
+    zipped(bundle, folder / "b.zip")
+    (folder / "notes.txt").write_text("no bundle")
+    return folder
+
+
+def zipped(bundle: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        for file in bundle.iterdir():
+            archive.write(file, file.name)
+
+
+def test_a_line_for_each_and_the_worst_exit_code(three, monkeypatch):
+    monkeypatch.chdir(three)
+    result = CliRunner().invoke(main, ["a/good", "z bad", "missing", "b.zip", "a/good", "--allow-dev-srs"])
+    *lines, last = result.output.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["ACCEPTED", "REJECTED", "UNDECIDED", "ACCEPTED"]
+    assert lines[1].startswith("REJECTED   z bad  at step 3 (points): ")
+    assert last.startswith("4 bundles: 2 accepted, 1 undecided, 1 rejected. [development SRS]: convinces only")
+    assert result.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (["a/good", "b.zip", "--allow-dev-srs"], 0),
+        (["a/good", "b.zip"], 3),
+        (["a/good", "missing", "--allow-dev-srs"], 3),
+        (["-r", "a", "--allow-dev-srs"], 0),
+        (["-r", "a", "b.zip", "z bad", "--allow-dev-srs", "--jobs", "3"], 4),
+        ([], 2),
+        (["-r", "empty"], 2),
+        (["a/good", "b.zip", "--jobs", "0"], 2),
+        (["a/good", "b.zip", "--weights", "x", "--opening", "y"], 2),
+        (["a/good", "--junit", "no/folder/x.xml"], 2),
+        (["a/good", "--allow-dev-srs", "--sarif", "empty"], 2),
+    ],
+)
+def test_exit_codes(three, monkeypatch, arguments, exit_code):
+    (three / "empty").mkdir()
+    monkeypatch.chdir(three)
+    assert CliRunner().invoke(main, arguments).exit_code == exit_code
+
+
+def test_one_json_document(three, monkeypatch):
+    monkeypatch.chdir(three)
+    result = CliRunner().invoke(main, ["--recursive", ".", "--allow-dev-srs", "--json"])
+    document = json.loads(result.stdout)
+    assert document["type"] == "application/vnd.huref-zk.reports+json;version=1"
+    assert document["counts"] == {"accepted": 2, "undecided": 0, "rejected": 1}
+    assert (document["exit_code"], result.exit_code) == (4, 4)
+    assert [(one["bundle"], one["verdict"]) for one in document["reports"]] == [
+        ("a/good", "accepted"),
+        ("b.zip", "accepted"),
+        ("z bad", "rejected"),
+    ]
+    assert sorted(document["reports"][0]["files"]) == [
+        "commitments.bin",
+        "encoder.json",
+        "fingerprint.png",
+        "link.json",
+        "statement.json",
+    ]
+
+
+def test_a_result_that_cannot_be_written_fails_the_call(three, monkeypatch):
+    def full(_path, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("verifier.cli.write_atomically", full)
+    result = CliRunner().invoke(main, [str(three / "a/good"), "--allow-dev-srs", "--junit", str(three / "x.xml")])
+    assert result.exit_code == 2
+    assert "No space left" in result.stderr
+    assert "ACCEPTED" in result.stdout
+
+
+def test_results_are_replaced_whole(tmp_path):
+    target = tmp_path / "out"
+    target.write_text("old")
+    verifier.files.write_atomically(target, b"new")
+    assert target.read_bytes() == b"new"
+    with pytest.raises(OSError):
+        verifier.files.write_atomically(tmp_path / "gone" / "out", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+# ---------------------------------------- finding
+
+
+def test_finding(three, bundle):
+    damaged = three / "damaged.zip"
+    damaged.write_bytes((three / "b.zip").read_bytes()[:-10])
+    (three / "other.zip").write_bytes(b"PK and nothing about a bundle")
+    (three / "empty.zip").touch()
+    (three / "loop").symlink_to(three)
+    (three / "linked.zip").symlink_to(three / "b.zip")
+    (three / "named").mkdir()
+    (three / "named" / "statement.json").mkdir()  # no bundle's statement: found, and not accepted
+    found = find_bundles(three)
+    assert [path.relative_to(three).as_posix() for path in found] == [
+        "a/good",
+        "b.zip",
+        "damaged.zip",
+        "named",
+        "z bad",
+    ]
+
+
+def test_finding_ends(three, monkeypatch):
+    monkeypatch.setattr(verifier.limits, "MAX_BUNDLES", 2)
+    with pytest.raises(Unreadable, match="more than 2"):
+        find_bundles(three)
+
+
+# ---------------------------------------- processes
+
+
+def vanish(_sender, _path, _options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(sender, _path, _options):
+    while True:
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("child", "grace", "code", "words"),
+    [(vanish, 60.0, "tool-failure", "exit code -9"), (hang, 0.5, "time-limit", "not finished within")],
+)
+def test_a_lost_process_is_undecided(monkeypatch, child, grace, code, words):
+    monkeypatch.setattr(verifier.batch, "_child", child)
+    monkeypatch.setattr(verifier.batch, "_GRACE_S", grace)
+    monkeypatch.setattr(verifier.batch, "_JOIN_S", 0.1)
+    live = set()
+    report = in_process(EXAMPLE, Options(time_limit_s=0.001), live)
+    assert (report.verdict, report.failure.code) == ("undecided", code)
+    assert words in report.verdict_line()
+    assert not live
+
+
+def test_real_processes_in_order(tmp_path):
+    """The published profile: one good bundle, one tampered, each in a process of its own."""
+    bad = tmp_path / "bad"
+    shutil.copytree(EXAMPLE, bad)
+    change_proof(bad / "link.json", 5)
+    reports = list(verify_many([bad, EXAMPLE, tmp_path], Options(allow_development_srs=True), jobs=2))
+    assert [report.verdict for report in reports] == ["rejected", "accepted", "undecided"]
+    assert [report.failure and report.failure.step for report in reports] == [7, None, 1]
+    assert reports[1].picture is not None
+
+
+def test_an_interrupt_leaves_nothing_running(tmp_path):
+    paths = [str(tmp_path / f"bundle{i}") for i in range(4)]
+    for path in paths:
+        shutil.copytree(EXAMPLE, path)
+    command = [sys.executable, "-m", "verifier", *paths, "--jobs", "2"]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    started = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(scratch)}
+    )
+    while not list(scratch.glob("huref-verify-*")) and started.poll() is None:
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert b"Aborted" in errors
+    assert not list(scratch.iterdir())

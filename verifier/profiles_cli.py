@@ -1,0 +1,80 @@
+"""`huref-verify profiles`: what this verifier trusts, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from verifier import profile
+from verifier.errors import VerifierError
+from verifier.profile import Profile
+from verifier.report import EXIT_UNDECIDED
+
+TRUST = {
+    True: "development: made on one developer's machine. Whoever made it could forge every proof, so a bundle is\n"
+    "undecided unless --allow-dev-srs is given.",
+    False: "ceremony: no one knows its secret if at least one participant of the public ceremony was honest.",
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.pass_context
+def profiles(context: click.Context, as_json: bool) -> None:
+    """List the profiles this verifier pins by digest, and whom you trust with each.
+
+    Every file is read and compared with its digest. Exit codes: 0 all as published, 3 a file is missing or another.
+    """
+    try:
+        found = [profile.load_profile(name) for name in sorted(profile.trusted())]
+        for one in found:
+            for name, digest in one.files().items():
+                profile.read_trusted_file(one.folder / name, digest)
+    except VerifierError as error:
+        click.echo(f"{error.message}\nHint: {error.hint}", err=True)
+        context.exit(EXIT_UNDECIDED)
+    if as_json:
+        document = {
+            "type": "application/vnd.huref-zk.profiles+json;version=1",
+            "profiles": [as_document(one) for one in found],
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        click.echo("\n\n".join(as_text(one) for one in found))
+
+
+def as_text(one: Profile) -> str:
+    """A profile in words."""
+    longest = one.size_class.data_length
+    lines = {
+        "digest": f"SHA-256 {one.sha256.hex()} of profile.json, pinned in this verifier",
+        "files": f"{len(one.files())}, each with the digest that profile.json names",
+        "models": f"size class {one.size_class.name} (k = {one.size_class.k}): no vector longer than {longest}\n"
+        f"families {', '.join(one.families)}",
+        "SRS": TRUST[one.development_srs],
+        "picture": f"{one.width} x {one.height} pixels, {one.tolerance} of 255 off at most",
+    }
+    text = [one.name]
+    for key, value in lines.items():
+        text += [f"  {label:<9}{line}" for label, line in zip([key, "", ""], value.split("\n"), strict=False)]
+    return "\n".join(text)
+
+
+def as_document(one: Profile) -> dict[str, Any]:
+    """A profile for machines."""
+    return {
+        "name": one.name,
+        "sha256": one.sha256.hex(),
+        "size_class": {"name": one.size_class.name, "k": one.size_class.k},
+        "families": list(one.families),
+        "srs": {
+            "trust": "development" if one.development_srs else "ceremony",
+            "sha256": one.srs.sha256.hex(),
+            "verify_sha256": one.srs.verify_sha256.hex(),
+        },
+        "accepted_without_flag": not one.development_srs,
+        "files": {name: digest.hex() for name, digest in sorted(one.files().items())},
+        "image": {"width": one.width, "height": one.height, "tolerance": one.tolerance},
+    }
