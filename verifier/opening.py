@@ -10,18 +10,21 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from verifier import limits, strict_json
-from verifier.checkpoint import Int8Array, Tokens, quantized_matrices, read_file, read_model, read_tokens
+from verifier.checkpoint import Tensors, Tokens, read_file, read_tokens
 from verifier.curve import Srs, make_bases, negate, parse_srs, to_file_form
 from verifier.encoding import FIELD_MODULUS, SCALAR_BYTES, u32be
 from verifier.errors import BadOpening, Rejected, Unreadable
+from verifier.families import Family
+from verifier.folding import Int8Array, quantized_matrices
+from verifier.model_config import read_model
 from verifier.profile import Profile, read_trusted_file
-from verifier.statement import Statement
+from verifier.statement import Model, Statement
 from verifier.transcript import Points
 from verifier.workers import Keys, Workers
 
@@ -49,10 +52,10 @@ def read_secret(path: Path) -> Secret:
     """
     try:
         value = strict_json.parse(read_file(path, limits.MAX_SECRET_BYTES), path.name, limits.MAX_SECRET_BYTES)
-        fields = strict_json.Reader(value, path.name)
-        fields.media_type("secret")
-        result = Secret(fields.hex64("seed"), fields.hex64("weights_sha256"), fields.hex64("cm"))
-        fields.done()
+        reader = strict_json.Reader(value, path.name)
+        reader.media_type("secret")
+        result = Secret(reader.hex64("seed"), reader.hex64("weights_sha256"), reader.hex64("cm"))
+        reader.done()
     except (Rejected, Unreadable) as error:
         raise BadOpening(f"the secret file: {error.message}") from None
     return result
@@ -113,11 +116,11 @@ def check_opening(
     opening = read_secret(secret)
     if opening.cm != cm:
         raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
-    tokens = _check_description(statement, profile, weights)
+    family, tokens = _check_description(statement, profile, weights)
     digest = hashlib.sha256()
     committer = _make_committer(statement, profile, workers)
     waiting: deque[tuple[str, int, tuple[bytes, ...], Future[list[bytes]]]] = deque()
-    matrices = quantized_matrices(weights, statement, tokens)
+    matrices = quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)
     for (name, matrix), expected in zip(matrices, points.rows, strict=True):
         label = name.encode("ascii")
         digest.update(u32be(len(label)) + label + u32be(matrix.shape[0]) + u32be(matrix.shape[1]) + matrix.tobytes())
@@ -134,16 +137,21 @@ def check_opening(
     return f"{statement.total_rows} row commitments computed again from {weights} are equal"
 
 
-def _check_description(statement: Statement, profile: Profile, weights: Path) -> Tokens:
-    model = read_model(weights)
-    if model != statement.model:
-        raise Rejected(f"{weights / 'config.json'}: another shape than the statement's model", code="opening")
+def _check_description(statement: Statement, profile: Profile, weights: Path) -> tuple[Family, Tokens]:
+    family, model = read_model(weights)
+    for part in fields(Model):
+        found, stated_part = getattr(model, part.name), getattr(statement.model, part.name)
+        if found != stated_part:
+            raise Rejected(
+                f"{weights / 'config.json'}: {part.name} is {found}, the statement's model has {stated_part}",
+                code="opening",
+            )
     tokens = read_tokens(weights, model.vocab_size, profile.projection.g, profile.k_max)
     stated = statement.tokens
     found = (len(tokens.ids), tokens.candidates, tokens.sha256, tokens.tokenizer)
     if found != (stated.k, stated.candidates, stated.sha256, stated.tokenizer):
         raise Rejected(f"{weights / 'tokenizer.json'}: other tokens than the statement's", code="opening")
-    return tokens
+    return family, tokens
 
 
 def _make_committer(statement: Statement, profile: Profile, workers: Workers) -> RowCommitter:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifier.checkpoint import Tensors, halving_sum, quantize
+from verifier.checkpoint import Tensors
 from verifier.errors import BadOpening
+from verifier.folding import Folding, halving_sum, quantize
 from verifier.opening import row_salts
 
 from .conftest import ASSETS, canonical
@@ -188,15 +189,15 @@ def test_halving_sum_is_a_sum_in_a_fixed_order(values):
 
 def test_quantize():
     stored = np.array([[1.0, -1.0], [1.0, 1.0]], dtype=np.float32)
-    assert quantize(stored, None, "m").tolist() == [[16, -16], [16, 16]]
+    assert quantize(stored, Folding(), "m").tolist() == [[16, -16], [16, 16]]
     large = np.zeros((20, 20), dtype=np.float32)
     large[0, 0] = 5.0
-    assert quantize(large, None, "m")[0, 0] == 127  # 16 * 20 = 320, clipped
-    scaled = quantize(stored, np.array([1.0, 0.5]), "m")
+    assert quantize(large, Folding(), "m")[0, 0] == 127  # 16 * 20 = 320, clipped
+    scaled = quantize(stored, Folding(columns=np.array([1.0, 0.5])), "m")
     rms = np.sqrt((1 + 0.25 + 1 + 0.25) / 4)
     assert scaled.tolist() == np.rint(np.array([[1, -0.5], [1, 0.5]]) * 16 / rms).tolist()
     with pytest.raises(BadOpening):
-        quantize(np.zeros((2, 2), dtype=np.float32), None, "m")
+        quantize(np.zeros((2, 2), dtype=np.float32), Folding(), "m")
 
 
 def test_shards(model):
