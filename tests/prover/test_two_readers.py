@@ -1,16 +1,19 @@
 """Prover and verifier read every family by code of their own: their 13 quantized matrices are the same bytes."""
 
 import hashlib
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from small_models import RULES, load
+from small_models import RULES, VOCAB, load, read_tensors, write_tensors
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from family_models import KINDS, new_model, save, save_changed  # noqa: E402
 
+from verifier import folding  # noqa: E402
 from verifier.checkpoint import Tensors, read_tokens  # noqa: E402
 from verifier.folding import quantized_matrices  # noqa: E402
 from verifier.model_config import read_model  # noqa: E402
@@ -43,3 +46,137 @@ def test_the_same_bytes(name: str, changed: bool, tmp_path: Path) -> None:
     assert {**vars(model), "layers": list(model.layers)} == by_prover.shape.as_statement()
     assert family.name == model.family == by_prover.shape.family
     assert verifier_digest(tmp_path) == by_prover.weights_sha256
+
+
+def weights(folder: Path) -> Path:
+    return folder / "model.safetensors"
+
+
+def tensors_that_count(name: str) -> set[str]:
+    """By the tests' own table: layers 1 and 2 of three, biases and gates of their own left out."""
+    layout = KINDS[name].disk or KINDS[name].layout
+    at = {layout.embed, layout.embed_norm}
+    for i in (1, 2):
+        parts = [*layout.qkv, layout.o, layout.up, layout.down, *layout.norms, *layout.post]
+        for norm, heads in zip(layout.head_norms, (KINDS[name].sizes.heads, KINDS[name].kv_heads), strict=True):
+            each = layout.norm_style == "each" and norm
+            parts += [f"{norm}.norms.{h}" for h in range(heads)] if each else [norm]
+        at |= {layout.layer.format(i) + part for part in parts if part}
+    return {f"{place}.weight" for place in at if place}
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "equal" not in name])
+def test_every_tensor_that_counts_moves_the_digest_and_no_other(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    save(kind, new_model(kind), tmp_path)
+    tensors, before = read_tensors(weights(tmp_path)), verifier_digest(tmp_path)
+    counting = tensors_that_count(name)
+    assert counting <= set(tensors)
+    for tensor, stored in tensors.items():
+        changed = stored.copy()
+        if changed.ndim == 2 and len(changed) != VOCAB:
+            changed[-1, : changed.shape[1] // 2] *= -3.0  # the last row: of a packed tensor that is v, or up
+        else:
+            changed[..., 0] *= -3.0
+        write_tensors(weights(tmp_path), {**tensors, tensor: changed})
+        assert (verifier_digest(tmp_path) != before) == (tensor in counting), tensor
+
+
+GATED_TOGETHER = ("phi3", "glm", "chatglm")
+
+
+@pytest.mark.parametrize("name", GATED_TOGETHER)
+def test_the_gate_above_up_is_not_read(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    save(kind, new_model(kind), tmp_path)
+    before, tensors = verifier_digest(tmp_path), read_tensors(weights(tmp_path))
+    packed = next(
+        tensor for tensor in tensors if "layers.2." in tensor and ("gate_up" in tensor or "h_to_4h" in tensor)
+    )
+    tensors[packed][: len(tensors[packed]) // 2] = 7.0
+    write_tensors(weights(tmp_path), tensors)
+    assert verifier_digest(tmp_path) == before == load(tmp_path).weights_sha256
+
+
+# ---------------------------------------- the same bytes, however stored
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "equal" not in name])
+def test_blocks_do_not_show(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large matrices are folded block by block."""
+    save(KINDS[name], new_model(KINDS[name]), tmp_path)
+    before = verifier_digest(tmp_path)
+    monkeypatch.setattr(folding, "_BLOCK", 700)  # not a whole number of heads
+    assert verifier_digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "equal" not in name])
+def test_stored_types(name: str, tmp_path: Path) -> None:
+    """BF16 (as uint16), F16 and F32 in one checkpoint, in three ways."""
+    save(KINDS[name], new_model(KINDS[name]), tmp_path)
+    tensors = read_tensors(weights(tmp_path))
+    for shift in range(3):
+        mixed = {}
+        for number, (tensor, stored) in enumerate(tensors.items(), start=shift):
+            bf16 = (stored.view(np.uint32) >> 16).astype(np.uint16)
+            mixed[tensor] = (stored, stored.astype(np.float16), bf16)[number % 3]
+        write_tensors(weights(tmp_path), mixed)
+        assert verifier_digest(tmp_path) == load(tmp_path).weights_sha256
+
+
+ZEROS = {
+    "a query head": ("qwen3", "layers.1.self_attn.q_proj", slice(16, 32)),
+    "a key head": ("gemma3", "layers.2.self_attn.k_proj", slice(0, 16)),
+    "a key head behind LayerNorm": ("stablelm, parallel, q and k normed", "layers.1.self_attn.k_proj", slice(0, 8)),
+    "a head of equal rows": ("stablelm, parallel, q and k normed", "layers.2.self_attn.q_proj", slice(8, 16)),
+    "embeddings behind LayerNorm": ("bloom", "word_embeddings.weight", slice(0, 500)),
+    "embeddings": ("opt", "embed_tokens", slice(0, 500)),
+    "a value head in a packed tensor": ("gpt_neox", "layers.2.attention.query_key_value", slice(16, 24)),
+}
+
+
+@pytest.mark.parametrize("what", ZEROS)
+def test_rows_without_a_size(what: str, tmp_path: Path) -> None:
+    """Lengths that are 0 become 1."""
+    name, tensor, rows = ZEROS[what]
+    save(KINDS[name], new_model(KINDS[name]), tmp_path)
+    tensors = read_tensors(weights(tmp_path))
+    (full,) = [one for one in tensors if tensor in one and one.endswith("weight")]
+    tensors[full][rows] = tensors[full][rows][:1] if "equal" in what else 0.0
+    write_tensors(weights(tmp_path), tensors)
+    assert verifier_digest(tmp_path) == load(tmp_path).weights_sha256
+
+
+PREFIXES = {
+    "gpt2": ("transformer.", ""),
+    "gptj": ("transformer.", ""),
+    "bloom": ("transformer.", ""),
+    "opt": ("model.decoder.", "decoder."),
+    "gemma3 with pictures": ("language_model.model.", "model.language_model."),
+}
+
+
+@pytest.mark.parametrize("name", PREFIXES)
+def test_other_prefixes(name: str, tmp_path: Path) -> None:
+    first, second = PREFIXES[name]
+    save(KINDS[name], new_model(KINDS[name]), tmp_path)
+    before, tensors = verifier_digest(tmp_path), read_tensors(weights(tmp_path))
+    moved = {second + tensor.removeprefix(first): stored for tensor, stored in tensors.items()}
+    write_tensors(weights(tmp_path), moved)
+    assert verifier_digest(tmp_path) == before == load(tmp_path).weights_sha256
+    # both at once: the first counts
+    write_tensors(weights(tmp_path), {tensor: stored[::-1].copy() for tensor, stored in moved.items()} | tensors)
+    assert verifier_digest(tmp_path) == before == load(tmp_path).weights_sha256
+
+
+def test_shards(tmp_path: Path) -> None:
+    kind = KINDS["gemma2"]
+    save(kind, new_model(kind), tmp_path)
+    before, tensors = verifier_digest(tmp_path), read_tensors(weights(tmp_path))
+    weights(tmp_path).unlink()
+    for number in (0, 1):
+        part = {tensor: stored for i, (tensor, stored) in enumerate(tensors.items()) if i % 2 == number}
+        write_tensors(tmp_path / f"part{number}.safetensors", part)
+    shards = {tensor: f"part{i % 2}.safetensors" for i, tensor in enumerate(tensors)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    assert verifier_digest(tmp_path) == before == load(tmp_path).weights_sha256
