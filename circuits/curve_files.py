@@ -18,13 +18,13 @@ from pathlib import Path
 
 from circuits import ezkl_worker
 from circuits.errors import CircuitError, SrsError
-from circuits.ezkl_worker import POINT_BYTES, SCALAR_BYTES
+from circuits.ezkl_worker import SCALAR_BYTES
+from circuits.points import POINT_BYTES
 from circuits.size_classes import BASE_FIELD_MODULUS as Q
 from circuits.size_classes import FIELD_MODULUS
 
 G2_BYTES = 256
 MAX_K = 26
-IDENTITY = bytes(POINT_BYTES)
 _MONTGOMERY = pow(2, 256, Q)
 _MONTGOMERY_INVERSE = pow(_MONTGOMERY, -1, Q)
 COMMIT_TIME_LIMIT_S = 600.0
@@ -80,13 +80,6 @@ def from_file_form(raw: bytes) -> bytes:
     """The file's little-endian Montgomery form -> 64 bytes big-endian."""
     x, y = int.from_bytes(raw[:32], "little"), int.from_bytes(raw[32:], "little")
     return (x * _MONTGOMERY_INVERSE % Q).to_bytes(32, "big") + (y * _MONTGOMERY_INVERSE % Q).to_bytes(32, "big")
-
-
-def negate(point: bytes) -> bytes:
-    """-P: the same x, the other y."""
-    if point == IDENTITY:
-        return point
-    return point[:32] + (Q - int.from_bytes(point[32:], "big")).to_bytes(32, "big")
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from circuits.errors import CircuitError, StorageError
+from circuits.points import IDENTITY, add
 
 SCALAR_BYTES = 32
-POINT_BYTES = 64
+BYTE_OFFSET = 128  # rows are committed as weight + 128: negatives are 254-bit scalars
+BATCH_SCALARS = 1 << 21  # a call of `kzg_commit`: 0.05 s are spent on reading the key; 160 bytes of memory each
 MEMORY_LIMIT_BYTES = 20 * 2**30  # of the 24 GB every machine here has
 POLL_S = 1.0
 STALL_S = 30.0  # with next to no processor time and no input or output: a deadlock, not a slow disk
@@ -30,9 +32,10 @@ MAX_STALLS = 3
 OUTPUT_TAIL = 400  # characters of ezkl's own words that go into an error message
 
 
-def call(function: str, *, time_limit_s: float, **arguments: Any) -> Any:
+def call(function: str, *, time_limit_s: float, threads: int = 0, **arguments: Any) -> Any:
     """Run one of this module's `FUNCTIONS` in a child process; returns what it returned.
 
+    `threads`: how many ezkl may use, 0 for as many as there are cores.
     Raises CircuitError when ezkl refuses, crashes or runs past `time_limit_s`, StorageError when the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="huref-ezkl-") as folder:
@@ -42,6 +45,8 @@ def call(function: str, *, time_limit_s: float, **arguments: Any) -> Any:
         command = [sys.executable, "-m", "circuits.ezkl_worker", str(job)]
         path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "RUST_LOG": "off"}
+        if threads:
+            environment["RAYON_NUM_THREADS"] = str(threads)
         for _attempt in range(MAX_STALLS):
             process = subprocess.Popen(
                 command,
@@ -143,9 +148,43 @@ def _commit(messages: str, out: str, vk: str, settings: str, srs: str) -> int:
     raw = Path(messages).read_bytes().hex()
     step = 2 * SCALAR_BYTES
     points = ezkl.kzg_commit([raw[i : i + step] for i in range(0, len(raw), step)], vk, settings, srs)
-    data = b"".join(bytes.fromhex(p.x)[::-1] + bytes.fromhex(p.y)[::-1] for p in points)
-    Path(out).write_bytes(data)
+    Path(out).write_bytes(b"".join(map(_point, points)))
     return len(points)
+
+
+def _commit_rows(
+    rows: str, salts: str, out: str, width: int, runs: list[tuple[str, int]], vk: str, settings: str
+) -> int:
+    """C of rows of `width` signed bytes with salts of 512 bytes: see `circuits.row_bases`. Returns how many."""
+    import ezkl
+
+    byte_scalars = [bytes([value]).hex().ljust(2 * SCALAR_BYTES, "0") for value in range(256)]
+    offset = bytes((value + BYTE_OFFSET) % 256 for value in range(256))  # int8 w -> w + 128
+    weights, salted = Path(rows).read_bytes().translate(offset), Path(salts).read_bytes()
+    count = len(weights) // width
+    salt_bytes = len(salted) // max(1, count)
+    messages = [
+        weights[i * width : (i + 1) * width] + salted[i * salt_bytes : (i + 1) * salt_bytes] + b"\1"
+        for i in range(count)
+    ]
+    with Path(out).open("wb") as stream:
+        step = max(1, BATCH_SCALARS // max(capacity for _, capacity in runs))
+        for begin in range(0, count, step):
+            block = messages[begin : begin + step]
+            sums = [IDENTITY] * len(block)
+            at = 0
+            for bases, capacity in runs:
+                part = b"".join(message[at : at + capacity].ljust(capacity, b"\0") for message in block)
+                points = ezkl.kzg_commit([byte_scalars[value] for value in part], vk, settings, bases)
+                sums = [add(total, _point(point)) for total, point in zip(sums, points, strict=False)]
+                at += capacity
+            stream.write(b"".join(sums))
+    return count
+
+
+def _point(point: Any) -> bytes:
+    """ezkl's point, x and y as little-endian hex, as 64 bytes big-endian."""
+    return bytes.fromhex(point.x)[::-1] + bytes.fromhex(point.y)[::-1]
 
 
 def _prove(
@@ -205,6 +244,7 @@ FUNCTIONS = {
     "compile": _compile,
     "setup": _setup,
     "commit": _commit,
+    "commit_rows": _commit_rows,
     "prove": _prove,
     "prove_unchecked": _prove_unchecked,
     "gen_srs": _gen_srs,

@@ -5,7 +5,7 @@ Source: docs/protocol.md, section 2. `C(v) = sum_i v_i L_i`, salt included, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,37 +13,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from circuits.curve_files import Bases, negate, read_curve_file, scalars, to_file_form, write_bases
+from circuits.curve_files import Bases, read_curve_file, scalars, write_bases
 from circuits.ezkl_worker import SCALAR_BYTES
 from circuits.profiles import Profile
+from circuits.row_bases import SALT_BYTES, RowBases, make_row_bases
 from circuits.size_classes import FIELD_MODULUS as FIELD
-from circuits.size_classes import SALT_LENGTH, SizeClass
+from circuits.size_classes import SizeClass
 from prover.field import FieldVector, transposed_product
 from prover.salts import row_salt
+from prover.spill import byte_array
+from prover.workers import Pool, Work
 
-BYTE_OFFSET = 128  # unsigned bytes cost half of signed ones: negatives are 254-bit scalars
-BATCH_SCALARS = 1 << 19  # scalars a call; enough to spread the cost of loading files, 100 MB of memory
+SHARD_SCALARS = 1 << 22  # a shard: 3 s of work at 4096 weights a row, lost at most when a run is killed; 5 MB to send
 
 
 @dataclass(frozen=True)
 class SaltedMatrix:
-    """A secret integer matrix [n, width] and the salts of its n rows, 16 field elements each."""
+    """A secret integer matrix [n, width] and its rows' salts: uint8 [n, 512], 16 field elements little-endian."""
 
     name: str
     entries: npt.NDArray[Any]
-    salts: list[list[int]]
+    salts: npt.NDArray[np.uint8]
 
     @classmethod
     def of(cls, name: str, entries: npt.NDArray[Any], seed: bytes, k: int) -> SaltedMatrix:
         """Derive the rows' salts from the seed."""
-        salts = [row_salt(seed, k, name, i, row.tobytes()) for i, row in enumerate(entries)]
+        salts = byte_array((len(entries), SALT_BYTES), np.uint8)
+        for i, row in enumerate(np.asarray(entries)):
+            salts[i] = np.frombuffer(scalars(row_salt(seed, k, name, i, row.tobytes())), dtype=np.uint8)
         return cls(name, entries, salts)
 
     def combine(self, weights: Sequence[int], size: SizeClass) -> FieldVector:
         """`sum_j weights_j row_j` as a committed vector of length N: entries, zeros, combined salt."""
         entries = transposed_product(self.entries, weights)
-        salts = np.array(self.salts, dtype=object)
-        salt = [int(x) for x in (np.array(weights, dtype=object) @ salts)]
+        # salt = sum_b byte_b 256^b, so that of the sum is sum_b (sum_j weights_j byte_jb) 256^b
+        digits = transposed_product(self.salts, weights)
+        salt = [
+            sum(digit << (8 * b) for b, digit in enumerate(digits[i : i + SCALAR_BYTES])) % FIELD
+            for i in range(0, SALT_BYTES, SCALAR_BYTES)
+        ]
         return pad(entries, salt, size)
 
 
@@ -51,6 +59,36 @@ def pad(entries: Sequence[int], salt: Sequence[int], size: SizeClass) -> FieldVe
     """Entries, zeros to M, then the salt: a committed vector of length N."""
     filled = list(entries) + [0] * (size.data_length - len(entries)) + list(salt)
     return [x % FIELD for x in filled]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows `begin` to `end` of the matrix with this index, which are committed in one go and kept as one part."""
+
+    matrix: SaltedMatrix
+    index: int
+    begin: int
+    end: int
+
+    @property
+    def part(self) -> str:
+        """Its part in a job."""
+        return f"rows-{self.index}-{self.begin}"
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self.end - self.begin
+
+
+def cut(matrices: Mapping[str, SaltedMatrix]) -> list[Shard]:
+    """All rows in order, in shards. The cut depends on shapes alone: a run with other workers resumes this one."""
+    shards = []
+    for index, matrix in enumerate(matrices.values()):
+        count, width = matrix.entries.shape
+        step = max(1, SHARD_SCALARS // (width + SALT_BYTES))
+        shards += [Shard(matrix, index, begin, min(begin + step, count)) for begin in range(0, count, step)]
+    return shards
 
 
 class Committer:
@@ -62,46 +100,33 @@ class Committer:
         self._vk, self._settings, self._scratch = link.vk, link.settings, scratch
         self._tail = 2**self.size.k - link.usable_rows
         self._srs = read_curve_file(profile.srs)
-        self._rows: dict[int, Bases] = {}
+        self._rows: dict[int, RowBases] = {}
         self._vectors: Bases | None = None
 
     def vectors(self, vectors: Sequence[FieldVector]) -> list[bytes]:
         """C(v) of full vectors of length N."""
         if self._vectors is None:
             points = self._srs.lagrange_at(range(self.size.length))
-            self._vectors = self._write("vector-bases", points)
+            path = self._scratch / "vector-bases"
+            self._vectors = write_bases(path, points, self._srs.g2, self._tail, self._vk, self._settings)
         return self._vectors.multiply([scalars(v) for v in vectors])
 
-    def rows(self, matrix: SaltedMatrix, progress: Callable[[int], None] = lambda _: None) -> bytes:
-        """C of every row: 64 bytes each, concatenated. `progress` is told how many rows each batch did.
+    def shards(self, shards: Sequence[Shard], pool: Pool) -> Iterator[tuple[Shard, bytes]]:
+        """Each shard, as it gets done, with C of its rows: 64 bytes each."""
 
-        Only the Lagrange points that rows touch are sent: width, salt, and one base for the offset.
-        """
-        width = matrix.entries.shape[1]
+        def work() -> Iterator[Work]:
+            for key, shard in enumerate(shards):
+                entries = np.ascontiguousarray(shard.matrix.entries[shard.begin : shard.end], dtype=np.int8)
+                salts = shard.matrix.salts[shard.begin : shard.end]
+                yield Work(key, self.row_bases(entries.shape[1]), entries.tobytes(), salts.tobytes())
+
+        for key, points in pool.commit(work()):
+            yield shards[key], points
+
+    def row_bases(self, width: int) -> RowBases:
+        """The bases of rows of `width` weights."""
         if width not in self._rows:
-            self._rows[width] = self._row_bases(width)
-        bases = self._rows[width]
-        step = max(1, BATCH_SCALARS // bases.capacity)
-        points: list[bytes] = []
-        for begin in range(0, len(matrix.entries), step):
-            block = matrix.entries[begin : begin + step]
-            message = np.zeros((len(block), width + SALT_LENGTH + 1, SCALAR_BYTES), dtype=np.uint8)
-            message[:, :width, 0] = (block.astype(np.int16) + BYTE_OFFSET).astype(np.uint8)
-            for i, salt in enumerate(matrix.salts[begin : begin + step]):
-                message[i, width:-1] = np.frombuffer(scalars(salt), dtype=np.uint8).reshape(-1, SCALAR_BYTES)
-            message[:, -1, 0] = 1
-            points += bases.multiply([row.tobytes() for row in message])
-            progress(len(block))
-        return b"".join(points)
-
-    def _row_bases(self, width: int) -> Bases:
-        positions = [*range(width), *range(self.size.data_length, self.size.length)]
-        points = self._srs.lagrange_at(positions)
-        plain = self._write(f"row-bases-{width}-plain", points)
-        # the last base takes the offset away again: -(128 (L_0 + ... + L_{width-1}))
-        offset = plain.multiply([scalars([BYTE_OFFSET] * width)])[0]
-        return self._write(f"row-bases-{width}", [*points, to_file_form(negate(offset))])
-
-    def _write(self, name: str, points: list[bytes]) -> Bases:
-        path = self._scratch / name
-        return write_bases(path, points, self._srs.g2, self._tail, self._vk, self._settings)
+            self._rows[width] = make_row_bases(
+                self._srs, self.size, width, self._scratch, self._tail, self._vk, self._settings
+            )
+        return self._rows[width]

@@ -28,12 +28,19 @@ class Job:
 
     def part(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The part `name`: what an earlier run left, or else `make()`, kept before it is used."""
-        path = self.folder / name
-        if path.exists():
-            return path.read_bytes()
+        if self.has(name):
+            return self.read(name)
         data = make()
-        write_atomically(path, data, mode=0o600)
+        self.keep(name, data)
         return data
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Write the part `name`, whole or not at all."""
+        write_atomically(self.folder / name, data, mode=0o600)
+
+    def read(self, name: str) -> bytes:
+        """The part `name`, which is there."""
+        return (self.folder / name).read_bytes()
 
     def has(self, name: str) -> bool:
         """Whether an earlier run finished this part."""

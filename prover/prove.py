@@ -12,7 +12,6 @@ import struct
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ import numpy as np
 
 from circuits import keys, proofs
 from circuits.errors import CircuitError, UsageError
-from circuits.ezkl_worker import POINT_BYTES
+from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
 from circuits.size_classes import TERM_COUNT, smallest_class_for
 from prover.bundle import Proof, assemble
-from prover.commitments import Committer, SaltedMatrix, pad
+from prover.commitments import Committer, SaltedMatrix, cut, pad
 from prover.families import Shape
 from prover.field import FieldVector
 from prover.fingerprint import features_of, picture_of, z_of
@@ -35,6 +34,7 @@ from prover.salts import vector_salt
 from prover.statement import build_statement, canonical, weights_commitment
 from prover.terms import FingerprintInput, scale_integers
 from prover.transcript import Transcript
+from prover.workers import Pool, Processes
 
 PROVE_TIME_LIMIT_S = 3600.0
 
@@ -75,10 +75,12 @@ class FingerprintProver:
         job: Job,
         metadata: Mapping[str, str] | None = None,
         progress: Progress | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self.profile, self.source, self.seed, self.session = profile, source, seed, session
         self.job, self.metadata = job, dict(metadata or {})
         self.progress = progress or Progress.silent()
+        self.pool = pool or Processes()
         self.size = profile.size
         self.transcript = Transcript()
         self.scale: tuple[int, ...] = ()
@@ -129,16 +131,17 @@ class FingerprintProver:
         }
 
     def commit_rows(self, matrices: Mapping[str, SaltedMatrix]) -> dict[str, bytes]:
-        """C of every row, by matrix, 64 bytes each."""
-        total = sum(len(matrix.entries) for matrix in matrices.values())
-        result = {}
-        with self.progress.counted("commit to rows", total) as advance:
-            for index, (name, matrix) in enumerate(matrices.items()):
-                part = f"rows-{index}"
-                known = self.job.has(part)
-                result[name] = self.job.part(part, partial(self.committer.rows, matrix, advance))
-                if known:
-                    advance(len(matrix.entries))
+        """C of every row, by matrix, 64 bytes each. Each shard is kept as it gets done."""
+        shards = cut(matrices)
+        with self.progress.counted("commit to rows", sum(shard.rows for shard in shards)) as advance:
+            missing = [shard for shard in shards if not self.job.has(shard.part)]
+            advance(sum(shard.rows for shard in shards) - sum(shard.rows for shard in missing))
+            for shard, points in self.committer.shards(missing, self.pool):
+                self.job.keep(shard.part, points)
+                advance(shard.rows)
+        result = dict.fromkeys(matrices, b"")
+        for shard in shards:
+            result[shard.matrix.name] += self.job.read(shard.part)
         return result
 
     def s_prime(self) -> FieldVector:

@@ -22,6 +22,7 @@ from prover.prove import FingerprintProver, check_size
 from prover.secret import Secret
 from prover.statement import METADATA_FIELDS, build_statement, canonical, check_metadata
 from prover.terms import TermRules, load_fingerprint_input
+from prover.workers import DaskCluster, Processes
 
 VERIFY_TIME_LIMIT_S = 300
 
@@ -56,6 +57,10 @@ def _refuse_tokens(_context: click.Context, _option: click.Parameter, value: str
 @click.option("--model-name", default="", help="Free text in the statement.")
 @click.option("--model-version", default="", help="Free text in the statement.")
 @click.option("--model-maker", default="", help="Free text in the statement.")
+@click.option("--jobs", type=int, help="Processes that commit to rows. Default: as many as there are cores.")
+@click.option(
+    "--dask", "dask_address", help="Commit on the dask.distributed cluster with this scheduler, tcp://HOST:PORT."
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.option("--tokens", hidden=True, expose_value=False, is_eager=True, callback=_refuse_tokens)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -68,6 +73,8 @@ def prove(
     model_name: str,
     model_version: str,
     model_maker: str,
+    jobs: int | None,
+    dask_address: str | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -81,6 +88,9 @@ def prove(
     bundles.check_target(target, force)
     metadata = dict(zip(METADATA_FIELDS, (model_name, model_version, model_maker), strict=True))
     check_metadata(metadata)
+    if jobs is not None and dask_address is not None:
+        raise UsageError("--jobs and --dask: one of them", step="commit to rows")
+    pool = Processes(jobs) if dask_address is None else DaskCluster(dask_address)
     profile = load_profile(profile_name)
     source = load_fingerprint_input(checkpoint, TermRules.of_profile(profile.document))
     check_size(profile, source.shape)
@@ -89,7 +99,7 @@ def prove(
     everything_public = canonical(build_statement(profile, source, (), metadata))
     with job(everything_public, source.weights_sha256, secret.seed) as work:
         session = work.part("session", lambda: secrets.token_bytes(32))
-        result = FingerprintProver(profile, source, secret.seed, session, work, metadata, progress).run()
+        result = FingerprintProver(profile, source, secret.seed, session, work, metadata, progress, pool).run()
         secret_files.write(path, Secret(secret.seed, secret.weights_sha256, result.cm))
         with progress.timed("verify"):
             bundles.write(result.files, target, accept=verify_with_own_command)

@@ -14,7 +14,7 @@ import onnx
 
 from circuits import ezkl_worker, keys, proofs
 from circuits.curve_files import read_curve_file, scalars, write_bases
-from circuits.ezkl_worker import POINT_BYTES
+from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
 from circuits.size_classes import FIELD_MODULUS as P
 from prover.bundle import Proof

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from py_ecc import optimized_bn128 as curve
 
-from circuits.curve_files import IDENTITY, from_file_form, read_curve_file
+from circuits.curve_files import from_file_form, read_curve_file
+from circuits.points import IDENTITY
 from circuits.size_classes import FIELD_MODULUS as P
 
 

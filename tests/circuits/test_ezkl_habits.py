@@ -14,9 +14,7 @@ from py_ecc import optimized_bn128 as curve
 
 from circuits import ezkl_worker, srs
 from circuits.curve_files import (
-    IDENTITY,
     from_file_form,
-    negate,
     read_curve_file,
     scalars,
     to_file_form,
@@ -24,6 +22,7 @@ from circuits.curve_files import (
 )
 from circuits.digests import sha256_file
 from circuits.errors import CircuitError
+from circuits.points import IDENTITY, negate
 from circuits.profiles import CIRCUITS
 from circuits.size_classes import FIELD_MODULUS as P
 from tests.circuits.slow_curve import from_ecc, lagrange_points, sum_of_products, to_ecc

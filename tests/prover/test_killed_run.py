@@ -86,11 +86,11 @@ def killed(profile, tmp_path_factory) -> KilledRun:
         return parts_of(cache)
 
     process = start()
-    wait_for(process, "rows-3")
+    wait_for(process, "rows-3-0")
     first = kill(process)
     times = {path.name: path.stat().st_mtime_ns for path in cache.glob("huref-zk/jobs/*/rows-*")}
     process = start()
-    wait_for(process, f"rows-{PARTS - 1}")
+    wait_for(process, f"rows-{PARTS - 1}-0")
     concurrent = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -104,11 +104,11 @@ def killed(profile, tmp_path_factory) -> KilledRun:
 
 
 def test_the_kills_came_in_the_middle(killed):
-    """The control: the first left some of the rows, the second all of them and one of the two proofs."""
+    """The control: the first left some rows (they end in any order), the second all of them and one of two proofs."""
     rows = [name for name in killed.first if name.startswith("rows-")]
-    assert 4 <= len(rows) < PARTS
+    assert 1 <= len(rows) < PARTS
     assert "session" in killed.first
-    assert {f"rows-{i}" for i in range(PARTS)} | {"encoder-proof"} <= set(killed.second)
+    assert {f"rows-{i}-0" for i in range(PARTS)} | {"encoder-proof"} <= set(killed.second)
     assert "link-proof" not in killed.second
 
 
@@ -117,7 +117,7 @@ def test_a_resumed_run_keeps_what_was_done(killed):
     assert killed.first.items() <= killed.second.items()
     proof = json.loads(killed.second["encoder-proof"])["proof"]
     assert base64.b64decode(json.loads((killed.bundle / "encoder.json").read_bytes())["proof"]).hex() == proof
-    rows = b"".join(killed.second[f"rows-{i}"] for i in range(PARTS))
+    rows = b"".join(killed.second[f"rows-{i}-0"] for i in range(PARTS))
     assert (killed.bundle / "commitments.bin").read_bytes()[: -64 * 13] == rows
 
 
