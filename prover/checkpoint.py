@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from prover.bounded_files import fault, parse_json, read_bytes, read_json, refus
 from prover.config import parse_config
 from prover.families import FAMILIES
 from prover.family import Family, Shape
+from prover.quantization import widen
 
 MAX_CONFIG_BYTES = 1 << 20  # real ones are a few kB
 MAX_INDEX_BYTES = 64 << 20  # names of tensors: the largest published ones are about 10 MB
@@ -29,6 +30,7 @@ MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 FLOAT_TYPES = tuple(_ITEM_BYTES)
 """Types that are read, by their safetensors names."""
+_BLOCK_ENTRIES = 1 << 22
 _STORED_TYPE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -60,6 +62,27 @@ class Checkpoint:
         Raises:
             CheckpointError: missing, of another shape, of a type other than F32/F16/BF16, or with NaN or inf.
         """
+        entry = self._entry(name, shape)
+        values = read_tensor(entry, rows)
+        if not bool(np.isfinite(values).all()):
+            raise _not_finite(entry)
+        return values
+
+    def mapped(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """The tensor `name` as stored, mapped and not read: float32, float16, or uint16 for bfloat16 (`widen`).
+
+        Raises:
+            CheckpointError: as `read`; the values are looked at once, in pieces.
+        """
+        entry = self._entry(name, shape)
+        stored = map_tensor(entry)
+        flat = stored.reshape(-1)
+        for begin in range(0, flat.size, _BLOCK_ENTRIES):
+            if not bool(np.isfinite(widen(flat[begin : begin + _BLOCK_ENTRIES])).all()):
+                raise _not_finite(entry)
+        return stored
+
+    def _entry(self, name: str, shape: tuple[int, ...]) -> TensorEntry:
         entry = self.tensors.get(name)
         if entry is None:
             hint = _why_missing(name, self.tensors, self.directory)
@@ -71,10 +94,7 @@ class Checkpoint:
                 f"tensor {short(name)} has shape {list(entry.shape)}, config.json asks for {list(shape)}",
                 "config.json and the weights do not belong together",
             )
-        values = read_tensor(entry, rows)
-        if not bool(np.isfinite(values).all()):
-            raise fault(entry.file, f"tensor {short(name)} contains NaN or infinite values")
-        return values
+        return entry
 
 
 def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) -> Checkpoint:
@@ -225,6 +245,16 @@ def read_tensor(entry: TensorEntry, rows: tuple[int, ...] | None = None) -> npt.
     Raises:
         CheckpointError: unsupported type, or a byte count that does not fit the shape.
     """
+    stored = map_tensor(entry)
+    return widen(stored if rows is None or stored.size == 0 else stored[list(rows)]).astype(np.float32, copy=False)
+
+
+def map_tensor(entry: TensorEntry) -> npt.NDArray[Any]:
+    """The values of one tensor as stored, mapped into memory. bfloat16 is uint16 here.
+
+    Raises:
+        CheckpointError: unsupported type, or a byte count that does not fit the shape.
+    """
     _refuse_other_types(entry)
     where = f"tensor {short(entry.name)}"
     count = 1
@@ -233,13 +263,12 @@ def read_tensor(entry: TensorEntry, rows: tuple[int, ...] | None = None) -> npt.
     if count * _ITEM_BYTES[entry.dtype] != entry.end - entry.begin:
         raise fault(entry.file, f"{where}: {entry.end - entry.begin} bytes do not fit shape {list(entry.shape)}")
     if count == 0:
-        return np.zeros(entry.shape, dtype=np.float32)
-    stored = np.memmap(entry.file, _STORED_TYPE[entry.dtype], "r", offset=entry.begin, shape=entry.shape)
-    values = np.asarray(stored) if rows is None else np.asarray(stored[list(rows)])
-    if entry.dtype == "BF16":
-        # A bfloat16 is the upper half of a float32.
-        return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return values.astype(np.float32, copy=False)
+        return np.zeros(entry.shape, dtype=_STORED_TYPE[entry.dtype])
+    return np.asarray(np.memmap(entry.file, _STORED_TYPE[entry.dtype], "r", offset=entry.begin, shape=entry.shape))
+
+
+def _not_finite(entry: TensorEntry) -> CheckpointError:
+    return fault(entry.file, f"tensor {short(entry.name)} contains NaN or infinite values")
 
 
 def _refuse_other_types(entry: TensorEntry) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from prover.checkpoint import Checkpoint
 from prover.family import ROLES, FloatArray, HeadNorm, Source, norm_factor
-from prover.quantization import Float64Array, FoldedMatrix, RowNorm
+from prover.quantization import Float64Array, FoldedMatrix, RowNorm, StoredArray, widen
 
 
 def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
@@ -18,7 +18,7 @@ def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
         CheckpointError: missing or damaged tensor.
     """
     family, shape = checkpoint.family, checkpoint.shape
-    stored = read_source(checkpoint, layer, role, family.roles[role])
+    stored = map_source(checkpoint, layer, role, family.roles[role])
     pattern = family.norm_tensor(role)
     scale = None
     if pattern is not None:
@@ -29,7 +29,16 @@ def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
 
 
 def read_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -> FloatArray:
-    """The stored rows of `role` in block `layer` at `source`, [rows, d], before folding.
+    """The stored rows of `role` in block `layer` at `source`, float32 [rows, d], before folding.
+
+    Raises:
+        CheckpointError: missing or damaged tensor.
+    """
+    return widen(map_source(checkpoint, layer, role, source)).astype(np.float32, copy=False)
+
+
+def map_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -> StoredArray:
+    """The same, mapped and not read where the file holds these rows in one piece; bfloat16 as uint16.
 
     Raises:
         CheckpointError: missing or damaged tensor.
@@ -37,7 +46,7 @@ def read_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -
     shape = checkpoint.shape
     stored_rows = source.packing.total_rows(shape, role)
     stored_shape = (shape.hidden_size, stored_rows) if source.transposed else (stored_rows, shape.hidden_size)
-    tensor = checkpoint.read(source.tensor.replace("{i}", str(layer)), stored_shape)
+    tensor = checkpoint.mapped(source.tensor.replace("{i}", str(layer)), stored_shape)
     return source.packing.pick(tensor.T if source.transposed else tensor, shape, role)
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from circuits.errors import CheckpointError
 from prover.family import FloatArray
+from prover.spill import byte_array
 
 Int8Array = npt.NDArray[np.int8]
 Float64Array = npt.NDArray[np.float64]
+StoredArray = npt.NDArray[Any]
 
 QUANTIZATION_RULE = "rms16-int8-v1"
 TARGET_RMS = 16.0
@@ -52,6 +55,13 @@ class RowNorm:
         return normalised
 
 
+def widen(stored: StoredArray) -> FloatArray:
+    """Stored values as floating point: bfloat16 comes as uint16 and is the upper half of a float32."""
+    if stored.dtype != np.uint16:
+        return stored
+    return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
 def fold(rows: FloatArray, column_scale: Float64Array | None, *, centred: bool = False) -> Float64Array:
     """Rows [n, d] as float64, times the weight of the norm that feeds them; centred: `W (I - 1 1^T / d)`."""
     folded = rows.astype(np.float64)
@@ -86,11 +96,13 @@ def tree_sum(values: Float64Array) -> Float64Array:
 class FoldedMatrix:
     """A stored matrix [rows, d] and what folding does to it; `blocks` gives the folded rows in pieces.
 
+    `stored` may be mapped from disk, bfloat16 as uint16: only pieces of it are ever in memory.
+
     In this order: `unit_rows` (embeddings behind a LayerNorm), `column_scale`, `centred`, `row_norm`.
     """
 
     name: str
-    stored: FloatArray
+    stored: StoredArray
     column_scale: Float64Array | None = None
     centred: bool = False
     row_norm: RowNorm | None = None
@@ -103,7 +115,9 @@ class FoldedMatrix:
             step = max(1, step // self.row_norm.head_dim) * self.row_norm.head_dim  # whole heads
         for begin in range(0, self.stored.shape[0], step):
             rows = slice(begin, min(begin + step, self.stored.shape[0]))
-            stored = unit_rows(self.stored[rows]) if self.unit_rows else self.stored[rows]
+            stored = widen(self.stored[rows])
+            if self.unit_rows:
+                stored = unit_rows(stored)
             folded = fold(stored, self.column_scale, centred=self.centred)
             yield rows, folded if self.row_norm is None else self.row_norm.apply(folded, begin)
 
@@ -131,7 +145,7 @@ def quantize(matrix: FoldedMatrix) -> tuple[Int8Array, float]:
             step="quantize",
             hint="the tensor is all zero or out of range: the model is not trained or damaged",
         )
-    result = np.empty(matrix.stored.shape, dtype=np.int8)
+    result = byte_array((matrix.stored.shape[0], matrix.stored.shape[1]), np.int8)
     clipped = 0
     for rows, block in matrix.blocks():
         rounded = np.rint(block * factor)

@@ -56,6 +56,7 @@ C_LIMIT = 1 << 32
 PAIRS = (("q", "k"), ("v", "o"), ("up", "down"))
 REPEATED_ROLES = ("k", "v")
 
+_BLOCK_ENTRIES = 1 << 22  # entries handled at a time: 32 MB of float64
 _EXACT_FLOAT = 1 << 53
 _EXACT_INT64 = 1 << 63
 
@@ -212,11 +213,18 @@ def projected_terms(matrices: Mapping[str, Int8Array], shape: Shape, by: Project
     """`S_t = (A U_t^T)(A V_t^T)^T`, t = 3l + {0,1,2}: exact Python integers [6, g, g]."""
     a = project_rows(matrices["embedding"], by)
     products = {
-        name: _repeat_columns(exact_product(a, matrix.T), name, shape)
+        name: _repeat_columns(_times_transposed(a, matrix), name, shape)
         for name, matrix in matrices.items()
         if name != "embedding"
     }
     return np.stack([exact_product(u, v.T).astype(object) for u, v in _pairs(products, shape)])
+
+
+def _times_transposed(left: Int64Array, matrix: Int8Array) -> npt.NDArray[Any]:
+    """`left matrix^T`, exactly, some rows of the matrix at a time: it may be far larger than memory."""
+    step = max(1, _BLOCK_ENTRIES // matrix.shape[1])
+    blocks = [exact_product(left, matrix[begin : begin + step].T) for begin in range(0, len(matrix), step)]
+    return np.concatenate(blocks, axis=1)
 
 
 def float_terms(matrices: Mapping[str, Float64Array], shape: Shape, by: Projection) -> Float64Array:
