@@ -102,15 +102,18 @@ def read_tokens(folder: Path, vocab_size: int, g: int, k_max: int) -> Tokens:
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(vocabulary, dict) or not isinstance(added, list):
         raise bad(path, "no model.vocab that maps strings to ids, or added_tokens is not a list")
-    if not all(isinstance(item, dict) for item in added):
-        raise bad(path, "added_tokens: not a list of objects")
-    left_out_ids = {str(item.get("id")) for item in added}
-    left_out_strings = {str(item.get("content")) for item in added}
+    left_out_ids, left_out_strings = set(), set()
+    for item in added:
+        number, content = (item.get("id"), item.get("content")) if isinstance(item, dict) else ("", None)
+        if not (number is None or type(number) is int) or not (content is None or isinstance(content, str)):
+            raise bad(path, "added_tokens: an entry that is not an object with an integer id and a string content")
+        left_out_ids.add(number)
+        left_out_strings.add(content)
     keyed = []
     for string, token in vocabulary.items():
         if not isinstance(token, int) or isinstance(token, bool) or token < 0:
             raise bad(path, f"model.vocab: {ascii(string)[:40]} has no id")
-        if token < vocab_size and str(token) not in left_out_ids and string not in left_out_strings:
+        if token < vocab_size and token not in left_out_ids and string not in left_out_strings:
             try:
                 encoded = string.encode("utf-8")
             except UnicodeEncodeError:
