@@ -2,7 +2,7 @@
 
 `cli` -> `verify` (the numbered procedure) -> `bundle`, `profile` (bytes to typed values) -> `statement`, `transcript`,
 `projection`, `link`, `encoder`, `image` (one check each, pure) -> `workers`, `ezkl_child` (the only door to ezkl) ->
-`report`. `opening` is the optional step 11.
+`report`. `opening` is the optional step 11, with `checkpoint`, `model_config`, `families`, `folding`.
 
 >>> from verifier.errors import STEP_NAMES
 >>> STEP_NAMES[7]
