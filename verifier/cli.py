@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from verifier.errors import VerifierError
 from verifier.files import write_atomically
 from verifier.junit import junit
 from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_JOBS
+from verifier.page import page
 from verifier.profiles_cli import profiles
 from verifier.report import (
     EXIT_USAGE,
@@ -77,6 +79,7 @@ class _WithProfiles(click.Command):
 )
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--report", "page_file", type=_FILE, metavar="FILE", help="Also write one HTML page for people.")
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write JUnit XML.")
 @click.option("--sarif", "sarif_file", type=_FILE, metavar="FILE", help="Also write SARIF 2.1.0, for code scanning.")
 @click.option(
@@ -95,6 +98,7 @@ def main(
     opening: Path | None,
     allow_dev_srs: bool,
     as_json: bool,
+    page_file: Path | None,
     junit_file: Path | None,
     sarif_file: Path | None,
     time_limit: float | None,
@@ -112,7 +116,7 @@ def main(
         raise click.UsageError("--weights and --opening are about one BUNDLE")
     if time_limit is not None and not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
-    for option, file in (("--junit", junit_file), ("--sarif", sarif_file)):
+    for option, file in (("--report", page_file), ("--junit", junit_file), ("--sarif", sarif_file)):
         if file is not None and not file.parent.is_dir():
             raise click.UsageError(f"{option}: there is no folder {click.format_filename(file.parent)}")
     default = DEFAULT_TIME_LIMIT_S if weights is None else DEFAULT_OPENING_TIME_LIMIT_S
@@ -127,6 +131,7 @@ def main(
     written = [
         _write(file, data)
         for file, data in (
+            (page_file, lambda: page(reports, options, datetime.now(timezone.utc))),
             (junit_file, lambda: junit(reports)),
             (sarif_file, lambda: sarif(reports, Path.cwd())),
         )

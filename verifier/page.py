@@ -1,0 +1,250 @@
+"""Reports as one self-contained HTML page: no network, no script, readable without colour, on a phone, printed.
+
+Every string of a bundle is untrusted: it goes through `given`, which escapes it, takes out control and direction
+characters and isolates what is left. The picture is encoded anew from decoded pixels. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from string import Template
+
+from verifier import __version__
+from verifier.image import Picture
+from verifier.page_words import NOT_PROVEN, NOT_PROVEN_DEVELOPMENT, PLAIN, VERDICT_WORDS
+from verifier.report import WHY, Check, Report, Status, counts_text, printable
+from verifier.verify import Options
+from verifier.workers import EZKL_VERSION
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+_RESULT = {
+    Status.PASSED: ("passed", "accepted", "passed"),
+    Status.FAILED: ("failed", "rejected", "failed"),
+    Status.UNDECIDED: ("unsure", "undecided", "unclear"),
+    Status.NOT_CHECKED: ("skipped", "skipped", "not done"),
+}  # class, shape, word
+
+
+def page(reports: Sequence[Report], options: Options, when: datetime) -> bytes:
+    """The page, UTF-8. `options` are those the reports were made with: they are in the commands to reproduce them."""
+    template = _TEMPLATE.read_text("utf-8")
+    style = template.split("<style>")[1].split("</style>")[0]
+    style_hash = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    if len(reports) == 1:
+        title = f"{reports[0].verdict.capitalize()}: {printable(reports[0].bundle)}"
+    else:
+        title = counts_text(reports).split(".")[0]
+    body = [_overview(reports)] if len(reports) != 1 else []
+    body += [_article(number, report, options) for number, report in enumerate(reports, 1)]
+    document = Template(template).substitute(
+        style_hash=style_hash,
+        title=html.escape(title),
+        body="\n".join(body),
+        version=f"{__version__} (ezkl {EZKL_VERSION}, Python {sys.version.split()[0]})",
+        when=when.strftime("%Y-%m-%d %H:%M UTC"),
+    )
+    return document.encode("utf-8")
+
+
+def escape(value: str) -> str:
+    """Text that may come from a bundle, as HTML text or a quoted attribute.
+
+    >>> escape("<b>\\u202e'\\x00")
+    '&lt;b&gt;?&#x27;?'
+    """
+    return html.escape(printable(value), quote=True)
+
+
+def given(value: str) -> str:
+    """A string of the bundle, isolated: its direction and its marks stay inside."""
+    return f'<bdi class="given">{escape(value)}</bdi>'
+
+
+def _shape(name: str) -> str:
+    return f'<svg aria-hidden="true" focusable="false"><use href="#{name}"/></svg>'
+
+
+def _rows(rows: Iterable[tuple[str, str]], caption: str) -> str:
+    """A table of names and values, both HTML."""
+    lines = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in rows)
+    return f'<table class="names"><caption>{caption}</caption>\n<tbody>\n{lines}\n</tbody></table>'
+
+
+def _overview(reports: Sequence[Report]) -> str:
+    lines = "\n".join(
+        f'<tr><td><a href="#bundle-{number}">{escape(report.bundle)}</a></td><td>{_result(report.verdict)}</td></tr>'
+        for number, report in enumerate(reports, 1)
+    )
+    return (
+        f"<section>\n<h2>{escape(counts_text(reports).split('.')[0])}</h2>\n<table>\n"
+        '<thead><tr><th scope="col">Bundle</th><th scope="col">Verdict</th></tr></thead>\n'
+        f"<tbody>\n{lines}\n</tbody></table>\n</section>"
+    )
+
+
+def _result(verdict: str) -> str:
+    kind = {"accepted": "passed", "rejected": "failed", "undecided": "unsure"}[verdict]
+    return f'<span class="result {kind}">{_shape(verdict)}{verdict}</span>'
+
+
+def _article(number: int, report: Report, options: Options) -> str:
+    parts = [
+        f'<article id="bundle-{number}" aria-labelledby="verdict-{number}">',
+        _verdict(number, report),
+        _figure(report),
+        "<h3>What was checked</h3>",
+        _checks(report.checks),
+        "<h3>What is not proven</h3>",
+        _not_proven(report),
+        "<h3>What it is about</h3>",
+        _rows([(key.capitalize(), given(value) if value else "not said") for key, value in report.metadata.items()],
+              "What the maker says about the model. Nobody checked it."),
+        "<h3>Digests</h3>",
+        _digests(report),
+        "<h3>How to reproduce this</h3>",
+        _reproduce(report, options),
+        "</article>",
+    ]  # fmt: skip
+    if not report.metadata:
+        del parts[7:9]
+    return "\n".join(parts)
+
+
+def _verdict(number: int, report: Report) -> str:
+    what, explained = VERDICT_WORDS[report.verdict]
+    if report.failure is not None:
+        what += f" {report.failed_where()}"
+        explained += f" <strong>{given(report.failure.message)}</strong>"
+    elif report.opened:
+        explained += " The committed weights are those of the given checkpoint."
+    lines = [
+        f'<div class="verdict {report.verdict}">{_shape(report.verdict)}<div>',
+        f'<h2 id="verdict-{number}">{escape(what)}</h2>',
+        f"<p>{explained}</p>",
+        f"<p>Bundle: {given(report.bundle)}</p>",
+    ]
+    if report.failure is not None and report.failure.hint:
+        lines.append(f"<p>What can be done: {given(report.failure.hint)}</p>")
+    lines.append("</div></div>")
+    if report.development_srs and report.verdict != "rejected":
+        lines.append(f'<p class="caution"><strong>Mind the setup.</strong> {NOT_PROVEN_DEVELOPMENT}</p>')
+    return "\n".join(lines)
+
+
+def _figure(report: Report) -> str:
+    if report.picture is None:
+        return '<p class="caution">There is no picture to show: the bundle could not be read.</p>'
+    height, width = report.picture.pixels.shape[:2]
+    shown = any(check.step == 9 and check.status is Status.PASSED for check in report.checks)
+    if report.verdict == "accepted":
+        caption = "The fingerprint. Models that share a base have nearly the same picture."
+    elif shown and report.verdict == "undecided":
+        caption = "The picture in the bundle. It fits the proofs, whose worth was not decided."
+    else:
+        caption = "<strong>Not shown to be a fingerprint.</strong> The picture as it lies in the bundle."
+    return (
+        f'<figure><img src="data:image/png;base64,{_png(report.picture)}" width="{width}" height="{height}" '
+        f'alt="The picture in the bundle, {width} by {height} pixels, made by a generator.">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _png(picture: Picture) -> str:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture.pixels).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _checks(checks: Sequence[Check]) -> str:
+    lines = []
+    for check in checks:
+        kind, shape, word = _RESULT[check.status]
+        why = WHY.get(check.step, "")
+        said = f"<p>Compared: {given(check.compared)}</p>" if check.status is Status.PASSED else ""
+        if check.status in (Status.FAILED, Status.UNDECIDED):
+            said = f"<p>Found: {given(check.compared)}</p>"
+        lines.append(
+            f"<tr><td>{check.step}</td><td><strong>{PLAIN.get(check.step, 'The start')}</strong> ({check.name})"
+            f'<p>{why}</p>{said}</td><td><span class="result {kind}">{_shape(shape)}{word}</span></td></tr>'
+        )
+    return (
+        '<table class="checks"><caption>Steps as docs/protocol.md section 9 numbers them. The first that does not pass '
+        'ends the procedure.</caption>\n<thead><tr><th scope="col"><abbr title="Step">#</abbr></th>'
+        '<th scope="col">Check</th><th scope="col">Result</th></tr></thead>\n<tbody>\n'
+        + "\n".join(lines)
+        + "\n</tbody></table>"
+    )
+
+
+def _not_proven(report: Report) -> str:
+    lines = []
+    if report.verdict != "accepted":
+        lines.append(
+            "<p><strong>This bundle was not accepted: nothing is proven.</strong> Had it been, this would still be "
+            "open:</p>"
+        )
+    lines.append("<dl>")
+    if report.development_srs:
+        lines.append(f"<div><dt>Development SRS</dt><dd>{NOT_PROVEN_DEVELOPMENT}</dd></div>")
+    lines += [
+        f"<div><dt>{one.name}</dt><dd>{one.words}</dd></div>"
+        for one in NOT_PROVEN
+        if not (report.opened and one.shown_by_opening)
+    ]
+    return "\n".join([*lines, "</dl>"])
+
+
+def _digests(report: Report) -> str:
+    def code(digest: str) -> str:
+        return f"<code>{escape(digest)}</code>"
+
+    if not report.files:
+        return "<p>None: the bundle could not be read.</p>"
+    tables = [_rows(((escape(name), code(digest)) for name, digest in report.files.items()), "SHA-256 of its files")]
+    if report.commitment is not None:
+        tables.insert(0, _rows([("cm", code(report.commitment))], "What names the committed weights"))
+    if report.pinned:
+        caption = f"SHA-256 of what the verifier trusts: profile {escape(report.profile or '')}"
+        tables.append(_rows(((escape(name), code(digest)) for name, digest in report.pinned.items()), caption))
+    return "\n".join(tables)
+
+
+def _reproduce(report: Report, options: Options) -> str:
+    path = _word(report.bundle)
+    command = ["huref-verify", path]
+    if options.allow_development_srs:
+        command.append("--allow-dev-srs")
+    if options.weights is not None and options.secret is not None:
+        command += ["--weights", _word(str(options.weights)), "--opening", _word(str(options.secret))]
+    lines = [
+        f"# once, in a checkout of huref-zk {__version__}; the verifier needs nothing more",
+        "python3 -m pip install .",
+        "# what it trusts: the digests must be those above",
+        "huref-verify profiles",
+        f"# exit code {report.exit_code}: {report.verdict}",
+        " ".join(command),
+    ]
+    if report.files and not report.bundle.endswith(".zip"):
+        lines += ["# the bundle's files: the digests must be those above", f"cd {path}"]
+        lines.append(f"sha256sum {' '.join(map(html.escape, sorted(report.files)))}")
+    text = "\n".join(lines)
+    return (
+        "<p>Where the bundle lies; no network is needed once installed. "
+        f"Exit codes: 0 accepted, 3 undecided, 4 rejected.</p>\n<pre>{text}</pre>"
+    )
+
+
+def _word(path: str) -> str:
+    """A path as one word of a shell's command, never an option, as isolated HTML."""
+    quoted = shlex.quote(printable(path))
+    return f"<bdi>{html.escape(quoted if not path.startswith('-') else f'./{quoted}')}</bdi>"
