@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifier.checkpoint import Tensors
+from verifier.checkpoint import Tensors, read_tokens
 from verifier.errors import BadOpening
 from verifier.folding import Folding, halving_sum, quantize
 from verifier.opening import row_salts
@@ -132,6 +132,56 @@ def test_broken_tensors_are_undecided(bundle, verify, model, what):
         entry["dtype"] = "I32"
     write_safetensors(model / "model.safetensors", header, bytes(raw))
     assert opened(verify, bundle, model).failure.code == "bad-opening"
+
+
+def moved(header: dict, by: int) -> dict:
+    return {name: e | {"data_offsets": [place + by for place in e["data_offsets"]]} for name, e in header.items()}
+
+
+PLACES = {
+    "overlap": (lambda h, raw: (h | {"more": next(iter(h.values()))}, raw), "overlaps another"),
+    "hole": (lambda h, raw: (moved(h, 8), bytes(8) + raw), "leaves a hole before it"),
+    "bytes behind": (lambda h, raw: (h, raw + bytes(8)), "8 bytes behind the last tensor"),
+    "a hole in the middle": (
+        lambda h, raw: ({name: e for name, e in h.items() if "layers.0.mlp.up" not in name}, raw),
+        "leaves a hole before it",
+    ),
+    "no tensors": (lambda h, raw: ({}, b""), "is missing"),
+}
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_data_are_the_tensors_one_after_the_other(bundle, verify, model, what):
+    spoil, words = PLACES[what]
+    header, raw = read_safetensors(model / "model.safetensors")
+    write_safetensors(model / "model.safetensors", *spoil(header, bytes(raw)))
+    report = opened(verify, bundle, model)
+    assert (report.verdict, report.failure.code) == ("undecided", "bad-opening")
+    assert words in report.failure.message
+
+
+def test_tensors_in_any_order_of_the_header(bundle, verify, model):
+    header, raw = read_safetensors(model / "model.safetensors")
+    header = {"__metadata__": {"format": "pt"}, **dict(sorted(header.items(), reverse=True))}
+    write_safetensors(model / "model.safetensors", header, bytes(raw))
+    assert opened(verify, bundle, model).verdict == "accepted"
+
+
+def test_added_tokens_leave_out_what_they_name(model):
+    def ids(added: object, **more: int) -> tuple[int, ...]:
+        document = json.loads((model / "tokenizer.json").read_text())
+        document["added_tokens"] = added
+        document["model"]["vocab"] = {"a": 1, "b": 2, "None": 3, "c": 4} | more
+        (model / "tokenizer.json").write_text(json.dumps(document))
+        return tuple(sorted(read_tokens(model, 300, 1, 100).ids))
+
+    assert ids([]) == ids(None) == (1, 2, 3, 4)
+    assert ids([{"id": 1}, {"id": 2}]) == (3, 4)  # without a string: the token "None" stays
+    assert ids([{"content": "a"}, {"content": "c"}]) == (2, 3)
+    assert ids([{"id": 1, "content": "b"}]) == (3, 4)
+    for added in ([{"id": "1"}], [{"id": 1.0}], [{"id": True}], [{"content": 1}], ["a"], {"id": 1}):
+        with pytest.raises(BadOpening):
+            ids(added)
 
 
 @pytest.mark.parametrize(
