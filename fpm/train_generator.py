@@ -38,14 +38,15 @@ class GeneratorTraining:
     batch: int = 16
     steps: int = 10500  # regression
     half_size_steps: int = 4000  # the first of them, without the last resolution, on pictures pooled to half size
-    sharpen_steps: int = 1000  # adversarial, after the regression
+    sharpen_steps: int = 500  # adversarial, after the regression
     ear_weight: float = 4.0  # of the ears' region in the loss, from `ears_from` on: when the face is learned,
     ears_from: int = 5600  # what is left to learn is ears, which move far and had stayed ghosts
     rate: float = 3e-3
-    final_rate: float = 1e-4  # reached by a cosine at the last regression step; kept while sharpening
-    judge_rate: float = 5e-4
+    final_rate: float = 1e-4  # reached by a cosine at the last regression step
+    sharpen_rate: float = 3e-4
+    judge_rate: float = 1e-3
     ema_half_life: int = 200  # steps
-    adversarial_weight: float = 0.02
+    adversarial_weight: float = 0.1
     r1_gamma: float = 1.0
     r1_every: int = 16
     seed: int = 0
@@ -159,7 +160,9 @@ class Average:
 
 
 def _rate(config: GeneratorTraining, step: int) -> float:
-    progress = min(1.0, step / max(1, config.steps))
+    if step >= config.steps:
+        return config.sharpen_rate
+    progress = step / max(1, config.steps)
     warm = min(1.0, (step + 1) / 100)
     return warm * (config.final_rate + (config.rate - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
@@ -191,6 +194,8 @@ def train_generator(config: GeneratorTraining, work: Path) -> tuple[Generator, d
     latents = training_z(config.pictures, config.seed + 1)
     run = _Run(config)
     run.load(work / "generator.pt")
+    for group in run.d_opt.param_groups:
+        group["lr"] = config.judge_rate
     half = _regression(run.generator, config, len(config.network.channels) - 1)
     full, with_ears = _regression(run.generator, config), _regression(run.generator, config, ears=config.ear_weight)
     judge_step = _judge_step(run.judge, dtype, config.compiled)
@@ -209,7 +214,7 @@ def train_generator(config: GeneratorTraining, work: Path) -> tuple[Generator, d
         total = loss
         entry = {"step": step, "picture": float(loss.detach())}
         if step >= config.steps:
-            ramp = min(1.0, (step - config.steps) / 200)  # the judge first learns what it judges
+            ramp = min(1.0, (step - config.steps) / 150)  # the judge first learns what it judges
             verdict = judge_step(real, fake.detach())
             if step % config.r1_every == 0:
                 verdict = verdict + config.r1_every * _slope_penalty(run.judge, real, config.r1_gamma)
