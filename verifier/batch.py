@@ -5,27 +5,29 @@ What a lost process was about is undecided. The order of the reports is the orde
 
 from __future__ import annotations
 
+import contextlib
 import mmap
-import multiprocessing
 import os
-import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from verifier import limits
+from verifier import batch_child, limits
 from verifier.errors import TimeLimit, ToolFailure, Unreadable
 from verifier.report import Report
-from verifier.verify import Options, not_verified, verify_bundle
+from verifier.verify import Options, not_verified
 
 _GRACE_S = 30.0  # a process enforces the time limit itself; this long after it, it is ended
 _JOIN_S = 5.0  # for a process to end after its answer, or after being asked to
 _STATEMENT = "statement.json"
 
-VerifyOne = Callable[[Path, Options, "set[BaseProcess]"], Report]
+_MAX_ANSWER_BYTES = 64 * limits.MIB  # a picture of MAX_PICTURE_SIDE has 17, in base64
+
+Process = subprocess.Popen[bytes]
+VerifyOne = Callable[[Path, Options, "set[Process]"], Report]
 
 
 def default_jobs() -> int:
@@ -68,7 +70,7 @@ def verify_many(
     paths: Sequence[Path], options: Options, jobs: int, verify_one: VerifyOne | None = None
 ) -> Iterator[Report]:
     """A report for each path, in order, `jobs` at a time; `verify_one` replaces the processes, for tests."""
-    live: set[BaseProcess] = set()
+    live: set[Process] = set()
     pool = ThreadPoolExecutor(max_workers=jobs)
     try:
         for future in [pool.submit(verify_one or in_process, path, options, live) for path in paths]:
@@ -80,50 +82,52 @@ def verify_many(
         pool.shutdown(wait=True)
 
 
-def in_process(path: Path, options: Options, live: set[BaseProcess]) -> Report:
+def in_process(path: Path, options: Options, live: set[Process]) -> Report:
     """Verify in a new process, which is in `live` while it runs. Never raises on what the process does."""
     started = time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, path, options), name="huref-verify")
     try:
-        process.start()
+        process = subprocess.Popen(batch_child.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     except OSError as error:
         failure = ToolFailure(f"could not start a process: {error.strerror}")
         return not_verified(path, options, failure, time.monotonic() - started)
     live.add(process)
-    sender.close()
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _end(process)
+
+    watch = threading.Timer(options.time_limit_s + _GRACE_S, stop)
+    watch.start()
     try:
-        if receiver.poll(options.time_limit_s + _GRACE_S):
-            report = receiver.recv()
-            if isinstance(report, Report):
-                return report
-        lost: TimeLimit | ToolFailure = TimeLimit(f"not finished within {options.time_limit_s:g} seconds")
-    except (EOFError, OSError):
-        process.join(_GRACE_S)
-        lost = ToolFailure(f"the verifying process ended without an answer (exit code {process.exitcode})")
+        answer = _ask(process, batch_child.encode_job(path, options))
     finally:
+        watch.cancel()
         _end(process)
         live.discard(process)
-        receiver.close()
+    try:
+        return batch_child.decode(answer)
+    except (ValueError, KeyError, TypeError):
+        how = f"the verifying process ended without an answer (exit code {process.returncode})"
+    lost = TimeLimit(f"not finished within {options.time_limit_s:g} seconds") if late.is_set() else ToolFailure(how)
     return not_verified(path, options, lost, time.monotonic() - started)
 
 
-def _end(process: BaseProcess) -> None:
+def _ask(process: Process, job: bytes) -> bytes:
+    """What it answers until it ends; its input stays open that long, since it ends with its input."""
+    if process.stdin is None or process.stdout is None:
+        return b""
+    with process.stdin as questions, process.stdout as answers, contextlib.suppress(OSError):
+        questions.write(job)
+        questions.flush()
+        return answers.read(_MAX_ANSWER_BYTES)
+    return b""
+
+
+def _end(process: Process) -> None:
     """Wait a moment, ask, then insist."""
-    process.join(_JOIN_S)
-    for insist in (process.terminate, process.kill):
-        if process.exitcode is None:
-            insist()
-            process.join(_JOIN_S)
-
-
-def _child(sender: Connection, path: Path, options: Options) -> None:
-    # SIGTERM as an interrupt: `Workers` ends its children and removes its directory on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        sender.send(verify_bundle(path, options))
-    except (KeyboardInterrupt, BrokenPipeError):  # ended from outside: nobody is listening
-        return
-    finally:
-        sender.close()
+    for insist in (process.terminate, process.kill, process.kill):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_JOIN_S)
+            return
+        insist()

@@ -16,9 +16,11 @@ import pytest
 from click.testing import CliRunner
 
 import verifier.batch
+import verifier.batch_child
 import verifier.limits
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, ROOT
 from verifier.batch import find_bundles, in_process, verify_many
+from verifier.batch_child import decode, encode
 from verifier.cli import main
 from verifier.errors import Unreadable
 from verifier.verify import Options, verify_bundle
@@ -155,28 +157,60 @@ def test_finding_ends(three, monkeypatch):
 # ---------------------------------------- processes
 
 
-def vanish(_sender, _path, _options):
-    os.kill(os.getpid(), signal.SIGKILL)
+LOST = {
+    "vanishes": ("import os; os.kill(os.getpid(), 9)", 60.0, "tool-failure", "exit code -9"),
+    "crashes": ("1 / 0", 60.0, "tool-failure", "exit code 1"),
+    "says nonsense": ("print('{}')", 60.0, "tool-failure", "without an answer"),
+    "says too little": ("print('[]')", 60.0, "tool-failure", "without an answer"),
+    "hangs": ("import time; time.sleep(1000)", 0.5, "time-limit", "not finished within"),
+    "ignores signals": (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)",
+        1.0,
+        "time-limit",
+        "not finished within",
+    ),
+}
 
 
-def hang(sender, _path, _options):
-    while True:
-        time.sleep(1)
-
-
-@pytest.mark.parametrize(
-    ("child", "grace", "code", "words"),
-    [(vanish, 60.0, "tool-failure", "exit code -9"), (hang, 0.5, "time-limit", "not finished within")],
-)
-def test_a_lost_process_is_undecided(monkeypatch, child, grace, code, words):
-    monkeypatch.setattr(verifier.batch, "_child", child)
+@pytest.mark.parametrize("how", LOST)
+def test_a_lost_process_is_undecided(monkeypatch, how):
+    program, grace, code, words = LOST[how]
+    monkeypatch.setattr(verifier.batch_child, "command", lambda: [sys.executable, "-I", "-c", program])
     monkeypatch.setattr(verifier.batch, "_GRACE_S", grace)
-    monkeypatch.setattr(verifier.batch, "_JOIN_S", 0.1)
+    monkeypatch.setattr(verifier.batch, "_JOIN_S", 0.2)
     live = set()
     report = in_process(EXAMPLE, Options(time_limit_s=0.001), live)
     assert (report.verdict, report.failure.code) == ("undecided", code)
     assert words in report.verdict_line()
     assert not live
+
+
+def test_a_report_survives_the_way_between_processes(bundle, verify):
+    put_point(bundle, 0, bytes(64))
+    for report in (verify(bundle, allow_development_srs=False), verify(EXAMPLE), verify(bundle / "missing\udcff\n")):
+        again = decode(encode(report))
+        assert again.as_json() == report.as_json()
+        assert again.pinned == report.pinned
+        assert (again.picture is None) == (report.picture is None)
+        if report.picture is not None:
+            assert (again.picture.pixels == report.picture.pixels).all()
+
+
+def test_modules_of_the_folder_it_is_started_in_are_not_imported(tmp_path):
+    """A repository under verification may hold a `json.py` or a `verifier` of its own."""
+    for name in ("json", "multiprocessing", "verifier", "numpy", "ezkl", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').write({name!r})")
+    command = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from verifier.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", command, str(EXAMPLE), "missing", "--allow-dev-srs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("ACCEPTED")
+    assert not (tmp_path / "imported").exists()
 
 
 def test_real_processes_in_order(tmp_path):
