@@ -186,10 +186,13 @@ class Tensors:
             stored = np.memmap(entry.path, dtype=_TYPES[entry.dtype], mode="r", offset=entry.begin, shape=shape)
         except (OSError, ValueError) as error:
             raise bad(entry.path, f"tensor {name} cannot be read ({_reason(error)})") from None
-        chosen = np.ascontiguousarray(stored if select is None else select(stored))
+        chosen = np.array(stored if select is None else select(stored), order="C")
         if entry.dtype == "BF16":
-            chosen = (chosen.astype(np.uint32) << 16).view(np.float32)
-        result: Float32Array = chosen.astype(np.float32)
+            wide = chosen.astype(np.uint32)
+            wide <<= 16
+            result: Float32Array = wide.view(np.float32)
+        else:
+            result = chosen.astype(np.float32, copy=False)
         if not bool(np.isfinite(result).all()):
             raise bad(entry.path, f"tensor {name} has NaN or infinite values")
         return result

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import RULES, VOCAB, load, read_tensors, write_tensors
+from small_models import RULES, VOCAB, load, read_tensors, write_rest, write_tensors
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -15,6 +16,7 @@ from family_models import KINDS, new_model, save, save_changed  # noqa: E402
 
 from verifier import folding  # noqa: E402
 from verifier.checkpoint import Tensors, read_tokens  # noqa: E402
+from verifier.families import FAMILIES, Family, HeadNorm  # noqa: E402
 from verifier.folding import quantized_matrices  # noqa: E402
 from verifier.model_config import read_model  # noqa: E402
 
@@ -180,3 +182,62 @@ def test_shards(tmp_path: Path) -> None:
     shards = {tensor: f"part{i % 2}.safetensors" for i, tensor in enumerate(tensors)}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     assert verifier_digest(tmp_path) == before == load(tmp_path).weights_sha256
+
+
+# ---------------------------------------- sizes whose halves are odd
+
+
+def odd_sized(row: Family, folder: Path) -> None:
+    """A random checkpoint of d = 42, 6 heads of 7 and 2 key/value heads where there may be fewer, 45 neurons."""
+    keys, d, heads, head_dim, ffn = row.sizes, 42, 6, 7, 45
+    kv_heads = 2 if keys.kv_heads else heads
+    values = {
+        keys.hidden_size: d,
+        keys.heads: heads,
+        keys.kv_heads: kv_heads,
+        keys.head_dim: head_dim,
+        keys.intermediate_size: ffn,
+        keys.num_layers: 2,
+        keys.vocab_size: VOCAB,
+    }
+    fields: dict[str, object] = {names[0]: value for names, value in values.items() if names}
+    fields |= {switch.key: switch.needed for switch in row.switches if "." not in switch.key}
+    if row.name == "falcon":  # parallel_attn: false; its two other kinds have other norms only
+        kv_heads = heads
+        fields |= {"multi_query": False, "parallel_attn": False}
+    if not keys.intermediate_size:
+        ffn = 4 * d
+    head_norm = row.head_norm
+    if row.name == "stablelm":
+        head_norm, row = HeadNorm.EACH_HEAD, replace(row, head_norms=("self_attn.q_layernorm", "self_attn.k_layernorm"))
+        fields["qk_layernorm"] = True
+    q, kv = heads * head_dim, kv_heads * head_dim
+    shapes: dict[str, tuple[int, ...]] = {row.embedding: (VOCAB, d)}
+    if row.embedding_norm is not None:
+        shapes[row.embedding_norm] = (d,)
+    for layer in (row.layer.format(i) for i in range(2)):
+        rows = [q, kv, kv] if len(row.qkv) == 3 else [q + 2 * kv]
+        linear = {layer + name: count for name, count in zip(row.qkv, rows, strict=True)}
+        linear[layer + row.up] = 2 * ffn if row.gate_above_up else ffn
+        shapes |= {name: (d, count) if row.conv1d else (count, d) for name, count in linear.items()}
+        for name, count in ((row.o, q), (row.down, ffn)):
+            shapes[layer + name] = (count, d) if row.conv1d else (d, count)
+        norms = (row.attention_norm, row.ffn_norm, row.o_norm, row.down_norm)
+        shapes |= {layer + norm: (d,) for norm in norms if norm is not None}
+        for norm, count in zip(row.head_norms, (heads, kv_heads), strict=False):
+            if head_norm is HeadNorm.EACH_HEAD:
+                shapes |= {f"{layer}{norm}.norms.{h}": (head_dim,) for h in range(count)}
+            else:
+                shapes[layer + norm] = (head_dim if head_norm is HeadNorm.EVERY_HEAD else count * head_dim,)
+    random = np.random.default_rng(7)
+    tensors = {f"{row.prefixes[0]}{name}.weight": random.normal(0.3, 1, shape) for name, shape in shapes.items()}
+    config = {row.inside: fields} if row.inside else fields
+    write_rest(folder, {"architectures": [row.classes[0]], **config})
+    write_tensors(weights(folder), {name: array.astype(np.float32) for name, array in tensors.items()})
+
+
+@pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row.classes[0])
+def test_odd_sizes(row: Family, tmp_path: Path) -> None:
+    """Sums by halving with something left over, three query heads to a key head."""
+    odd_sized(row, tmp_path)
+    assert verifier_digest(tmp_path) == load(tmp_path).weights_sha256
