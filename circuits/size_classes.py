@@ -40,7 +40,7 @@ class SizeClass:
 
 
 SIZE_CLASSES = {
-    "tiny": SizeClass("tiny", 12, 4, 4, 2**11, 4),
+    "tiny": SizeClass("tiny", 12, 4, 2, 2**11, 4),
     "base": SizeClass("base", 13, 4, 4, 2**12, 4),
     "large": SizeClass("large", 14, 4, 2, 2**13, 4),
     "xl": SizeClass("xl", 15, 4, 2, 2**14, 4),

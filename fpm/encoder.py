@@ -1,75 +1,128 @@
-"""The encoder: projected terms -> 128 features (inside the circuit) -> z (public head, outside it).
+"""The encoder: projected terms -> features (inside the circuit) -> z (public head, outside it).
 
-Inside the circuit there are two matrix products and one ReLU, without biases:
+Inside the circuit there are one or two matrix products without biases, the same for every patch of the terms:
 
-    patches  [16, 96]  = the sixteen 4x4 blocks of the six 16x16 terms; patch 4i+j is block row i, block column j,
-                         and its 96 entries run over term, row in block, column in block
-    hidden   [16, 16]  = relu(patches @ w1)                 w1 [96, 16]
-    flat     [1, 256]  = hidden^T, channel-major: entry 16c + n is channel c of patch n
-    features [128]     = flat @ w2                          w2 [256, 128]
+    patches  [n, 6 p^2]  = the n = (16/p)^2 blocks of p x p of the six 16x16 terms; patch (16/p) i + j is block row i,
+                           block column j, and its entries run over term, row in block, column in block
+    hidden   [n, c]      = patches @ w1, or relu(patches @ w1)
+    features             = hidden, flattened patch by patch                   (no second matrix)
+                         = hidden @ w2, flattened patch by patch              (second "patch", w2 [c, out])
+                         = hidden, flattened channel by channel, @ w2         (second "dense", w2 [c n, out])
 
-(the second layer is a 4x4 patch over a 4x4 grid, so it is one matrix). Channels start as pairs of opposite sign;
-for them relu(a) - relu(-a) = a: the network starts as a linear map that keeps angles, and training moves it from there.
+The published one is linear, with p = 4: w1 [96, 32], 16 patches, 512 features; docs/fpm.md has the others' figures.
 The weights are multiples of 1/256, so that ezkl's fixed point (param_scale 8) holds them exactly.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fpm.latent import FEATURES, Z_DIM, head_basis
+from fpm.latent import Z_DIM, head_basis
 from fpm.synthetic import GRID, TERMS
 
-PATCH = 4
-CHANNELS = 16
-SIDE = GRID // PATCH
 PARAM_SCALE = 256  # 2**8, ezkl's param_scale
 INPUT_SCALE = 2**16  # values in the circuit keep 16 fractional bits (scale_rebase_multiplier 2 * param_scale 8)
 
-
-def patches(terms: Tensor) -> Tensor:
-    """Cuts terms [B,6,16,16] into [B,16,96]; see the module's table."""
-    x = terms.reshape(-1, TERMS, SIDE, PATCH, SIDE, PATCH)
-    return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, SIDE * SIDE, TERMS * PATCH * PATCH)
+Second = Literal["none", "patch", "dense"]
 
 
-def initial_weights(seed: int) -> tuple[Tensor, Tensor]:
-    """Angle-keeping start: w1 [96,16] as pairs of opposite sign, w2 [256,128] a rotation of their differences.
+@dataclass(frozen=True)
+class Architecture:
+    """What the circuit computes."""
 
-    The pairs' directions avoid, for each term, the identity of a diagonal patch: A W W'^T A^T of unrelated models
-    shares a multiple of it.
+    patch: int = 4  # p: side of the blocks, a divisor of 16
+    channels: int = 32  # c: columns of w1
+    relu: bool = False  # after the first product; needs an even c and a second matrix
+    second: Second = "none"
+    out: int = 0  # columns of w2
+
+    @property
+    def patches(self) -> int:
+        """n."""
+        return (GRID // self.patch) ** 2
+
+    @property
+    def entries(self) -> int:
+        """Rows of w1, 6 p^2."""
+        return TERMS * self.patch**2
+
+    @property
+    def features(self) -> int:
+        """Public outputs."""
+        return {"none": self.patches * self.channels, "patch": self.patches * self.out, "dense": self.out}[self.second]
+
+    @property
+    def second_shape(self) -> tuple[int, int] | None:
+        """Shape of w2."""
+        rows = {"none": None, "patch": self.channels, "dense": self.channels * self.patches}[self.second]
+        return None if rows is None else (rows, self.out)
+
+    @property
+    def products(self) -> int:
+        """Multiplications in the circuit."""
+        second = {"none": 0, "patch": self.channels * self.features, "dense": self.channels * self.patches * self.out}
+        return self.patches * self.entries * self.channels + second[self.second]
+
+
+PUBLISHED_ARCHITECTURE = Architecture()
+
+
+def patches(terms: Tensor, side: int) -> Tensor:
+    """Cuts terms [B,6,16,16] into [B, n, 6 side^2]; see the module's table."""
+    count = GRID // side
+    x = terms.reshape(-1, TERMS, count, side, count, side)
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, count * count, TERMS * side * side)
+
+
+def initial_weights(architecture: Architecture, seed: int) -> tuple[Tensor, Tensor | None]:
+    """Angle-keeping start: orthonormal columns; with ReLU, pairs of opposite sign, since relu(a) - relu(-a) = a.
+
+    So both start as linear maps that keep a random part of the terms.
     """
     gen = torch.Generator().manual_seed(seed)
-    identity = torch.zeros(TERMS * PATCH * PATCH, TERMS)
-    for t in range(TERMS):
-        identity[t * 16 : (t + 1) * 16, t] = torch.eye(PATCH).reshape(-1) / 2.0
-    free = torch.randn(TERMS * PATCH * PATCH, CHANNELS // 2, generator=gen)
-    directions, _ = torch.linalg.qr(free - identity @ (identity.T @ free))
-    rotation, _ = torch.linalg.qr(torch.randn(FEATURES, FEATURES, generator=gen))
-    w2 = torch.cat([rotation, -rotation])  # channels 0..7 are +, 8..15 are -
-    return torch.cat([directions, -directions], 1), w2
+    wanted = architecture.channels // 2 if architecture.relu else architecture.channels
+    directions, _ = torch.linalg.qr(torch.randn(architecture.entries, wanted, generator=gen))
+    if architecture.second_shape is None:
+        return directions, None
+    rows, columns = architecture.second_shape
+    halves = 2 if architecture.relu else 1
+    free = torch.randn(rows // halves, columns, generator=gen)
+    # few columns of a rotation, or, for more outputs than inputs, rows of one
+    w2 = torch.linalg.qr(free)[0] if columns <= rows // halves else torch.linalg.qr(free.T)[0].T
+    return (torch.cat([directions, -directions], 1), torch.cat([w2, -w2])) if architecture.relu else (directions, w2)
 
 
 class Encoder(nn.Module):
     """The part inside the circuit."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, architecture: Architecture = PUBLISHED_ARCHITECTURE, seed: int = 0) -> None:
         super().__init__()
-        w1, w2 = initial_weights(seed)
-        self.w1, self.w2 = nn.Parameter(w1), nn.Parameter(w2)
+        self.architecture = architecture
+        w1, w2 = initial_weights(architecture, seed)
+        self.w1 = nn.Parameter(w1)
+        self.w2 = None if w2 is None else nn.Parameter(w2)
 
     def forward(self, terms: Tensor) -> Tensor:
-        """Maps terms [B,6,16,16], each of root mean square 1, to features [B,128]."""
-        hidden = torch.relu(patches(terms) @ self.w1)
-        return hidden.transpose(1, 2).reshape(-1, CHANNELS * SIDE * SIDE) @ self.w2
+        """Maps terms [B,6,16,16], each of root mean square 1, to features [B,features]."""
+        hidden = patches(terms, self.architecture.patch) @ self.w1
+        if self.architecture.relu:
+            hidden = torch.relu(hidden)
+        return (self.flat(hidden) @ self.w2 if self.w2 is not None else hidden).flatten(1)
+
+    def flat(self, hidden: Tensor) -> Tensor:
+        """What w2 multiplies: hidden [B,n,c] itself, or channel by channel [B,1,c n]."""
+        return hidden.transpose(1, 2).flatten(1)[:, None] if self.architecture.second == "dense" else hidden
 
     @torch.no_grad()
     def round_weights(self) -> None:
         """Puts the weights on the circuit's grid, multiples of 1/256."""
-        for w in (self.w1, self.w2):
+        for w in self.parameters():
             w.copy_((w * PARAM_SCALE).round() / PARAM_SCALE)
 
 
@@ -81,12 +134,19 @@ def fixed_point_features(encoder: Encoder, terms: npt.NDArray[np.float64]) -> np
         terms: multiples of 2^-16, [B, 6, 16, 16].
 
     Returns:
-        int64 [B, 128].
+        int64 [B, features].
     """
     x = torch.from_numpy(np.rint(terms * INPUT_SCALE).astype(np.int64))
-    w1, w2 = ((w.detach().double() * PARAM_SCALE).round().long() for w in (encoder.w1, encoder.w2))
-    hidden = torch.clamp(_rescaled(patches(x) @ w1), min=0)
-    return _rescaled(hidden.transpose(1, 2).reshape(-1, CHANNELS * SIDE * SIDE) @ w2).numpy()
+    hidden = _rescaled(patches(x, encoder.architecture.patch) @ _integers(encoder.w1))
+    if encoder.architecture.relu:
+        hidden = torch.clamp(hidden, min=0)
+    if encoder.w2 is not None:
+        hidden = _rescaled(encoder.flat(hidden) @ _integers(encoder.w2))
+    return hidden.flatten(1).numpy()
+
+
+def _integers(weight: Tensor) -> Tensor:
+    return (weight.detach().double() * PARAM_SCALE).round().long()
 
 
 def _rescaled(product: Tensor) -> Tensor:
@@ -95,18 +155,21 @@ def _rescaled(product: Tensor) -> Tensor:
 
 
 def whitening_head(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The public last layer: z = W f + b has mean 0 and unit variance in every direction of the latent subspace.
+    """The public last layer: z = W f + b has mean 0 and the identity as covariance.
 
-    W = 2 Q C^(-1/2), b = -W mean, with mean and covariance C of the features of independent models and Q from `latent`.
+    W = Q C^(-1/2), b = -W mean, with mean and covariance C of the features of independent models and Q from `latent`.
+    With F < 512 features z can only fill a subspace: Q's first F columns, times sqrt(512/F).
 
     Args:
-        features: [n, 128] of n >> 128 independent models.
+        features: [n, F] of n >> F independent models.
 
     Returns:
-        weight float32 [512, 128], bias float32 [512].
+        weight float32 [512, F], bias float32 [512].
     """
+    count = features.shape[1]
     values, vectors = np.linalg.eigh(np.cov(features.T))
-    weight = 2.0 * head_basis()[:, :FEATURES] @ (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
+    basis = head_basis()[:, :count] * np.sqrt(Z_DIM / count)
+    weight = basis @ (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
     bias = -weight @ features.mean(0)
     return weight.astype(np.float32), bias.astype(np.float32)
 
@@ -118,6 +181,6 @@ def latent(
     *,
     normalise: bool = True,
 ) -> npt.NDArray[np.float64]:
-    """z of features, as docs/protocol.md section 6 computes it (float64), [..., 128] -> [..., 512]."""
+    """z of features, as docs/protocol.md section 6 computes it (float64), [..., F] -> [..., 512]."""
     z: npt.NDArray[np.float64] = features @ weight.astype(np.float64).T + bias.astype(np.float64)
     return z * (np.sqrt(Z_DIM) / np.linalg.norm(z, axis=-1, keepdims=True)) if normalise else z

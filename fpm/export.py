@@ -6,7 +6,10 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +20,8 @@ from torch import Tensor, nn
 
 from circuits.digests import write_atomically
 from circuits.errors import ModelFileError
-from fpm.encoder import CHANNELS, PATCH, SIDE, Encoder
-from fpm.latent import FEATURES, Z_DIM
+from fpm.encoder import Architecture, Encoder, Second
+from fpm.latent import Z_DIM
 from fpm.stylegan2 import Generator
 from fpm.synthetic import GRID, TERMS
 
@@ -26,37 +29,50 @@ OPSET = 17
 
 
 def encoder_graph(encoder: Encoder) -> onnx.ModelProto:
-    """The encoder as ONNX: `terms` float32 [6,16,16] -> `features` float32 [128].
+    """The encoder as ONNX: `terms` float32 [6,16,16] -> `features` float32 [F].
 
-    Nodes in order: Reshape, Transpose, Reshape (patches [16,96]), MatMul w1 [96,16], Relu, Transpose, Reshape [1,256],
-    MatMul w2 [256,128], Reshape. See `encoder` for the layout. Nothing else, so circuits/ can splice it.
+    Nodes in order: Reshape, Transpose, Reshape (patches), MatMul w1, Relu if there is one, for a dense second matrix
+    Transpose and Reshape (channel by channel), MatMul w2 if there is one, Reshape. See `encoder` for the layout.
+    Nothing else, so circuits/ can splice it.
     """
-    w1, w2 = (w.detach().numpy().astype(np.float32) for w in (encoder.w1, encoder.w2))
-    shapes = {
-        "shape_cut": [TERMS, SIDE, PATCH, SIDE, PATCH],
-        "shape_patches": [SIDE * SIDE, TERMS * PATCH * PATCH],
-        "shape_flat": [1, CHANNELS * SIDE * SIDE],
-        "shape_features": [FEATURES],
-    }
-    constants = [numpy_helper.from_array(w1, "w1"), numpy_helper.from_array(w2, "w2")]
-    constants += [numpy_helper.from_array(np.array(s, dtype=np.int64), n) for n, s in shapes.items()]
+    form = encoder.architecture
+    across = GRID // form.patch
     node = helper.make_node
+    shapes = {
+        "shape_cut": [TERMS, across, form.patch, across, form.patch],
+        "shape_patches": [form.patches, form.entries],
+        "shape_features": [form.features],
+    }
     nodes = [
         node("Reshape", ["terms", "shape_cut"], ["cut"]),
         node("Transpose", ["cut"], ["blocks"], perm=[1, 3, 0, 2, 4]),
         node("Reshape", ["blocks", "shape_patches"], ["patches"]),
         node("MatMul", ["patches", "w1"], ["linear"]),
-        node("Relu", ["linear"], ["hidden"]),
-        node("Transpose", ["hidden"], ["channels"], perm=[1, 0]),
-        node("Reshape", ["channels", "shape_flat"], ["flat"]),
-        node("MatMul", ["flat", "w2"], ["row"]),
-        node("Reshape", ["row", "shape_features"], ["features"]),
     ]
+    last = "linear"
+    if form.relu:
+        nodes.append(node("Relu", [last], ["hidden"]))
+        last = "hidden"
+    if form.second == "dense":
+        shapes["shape_flat"] = [1, form.channels * form.patches]
+        nodes += [
+            node("Transpose", [last], ["channels"], perm=[1, 0]),
+            node("Reshape", ["channels", "shape_flat"], ["flat"]),
+        ]
+        last = "flat"
+    if form.second != "none":
+        nodes.append(node("MatMul", [last, "w2"], ["rows"]))
+        last = "rows"
+    nodes.append(node("Reshape", [last, "shape_features"], ["features"]))
+    constants = [
+        numpy_helper.from_array(w.detach().numpy().astype(np.float32), name) for name, w in encoder.named_parameters()
+    ]
+    constants += [numpy_helper.from_array(np.array(s, dtype=np.int64), n) for n, s in shapes.items()]
     graph = helper.make_graph(
         nodes,
         "huref-encoder",
         [helper.make_tensor_value_info("terms", TensorProto.FLOAT, [TERMS, GRID, GRID])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [FEATURES])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [form.features])],
         constants,
     )
     model = helper.make_model(
@@ -148,26 +164,41 @@ def load_encoder(folder: Path) -> tuple[Encoder, npt.NDArray[np.float32], npt.ND
     """Reads the published encoder and head back.
 
     Returns:
-        encoder, weight [512,128], bias [512].
+        encoder, weight [512,F], bias [512].
 
     Raises:
         ModelFileError: a file is missing, damaged, or of another shape.
     """
     try:
         model = onnx.load(folder / "encoder.onnx")
-        weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
         with np.load(folder / "head.npz", allow_pickle=False) as head:
             weight, bias = head["weight"], head["bias"]
-        encoder = Encoder()
+        encoder = Encoder(_architecture(constants, {node.op_type for node in model.graph.node}))
         with torch.no_grad():
-            encoder.w1.copy_(torch.from_numpy(weights["w1"].copy()))
-            encoder.w2.copy_(torch.from_numpy(weights["w2"].copy()))
+            for name, parameter in encoder.named_parameters():
+                parameter.copy_(torch.from_numpy(constants[name].copy()))
+        if encoder_graph(encoder).graph.node != model.graph.node:
+            raise ValueError("the graph is not one that fpm exports")
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, onnx.checker.ValidationError) as error:
         raise ModelFileError(f"{folder}: encoder.onnx or head.npz: {error}", step="load encoder") from error
-    if weight.shape != (Z_DIM, FEATURES) or bias.shape != (Z_DIM,):
+    features = encoder.architecture.features
+    if weight.shape != (Z_DIM, features) or bias.shape != (Z_DIM,):
         raise ModelFileError(
             f"{folder / 'head.npz'}: weight {weight.shape}, bias {bias.shape}",
             step="load encoder",
-            hint="expected [512,128] and [512]",
+            hint=f"expected [512,{features}] and [512]",
         )
     return encoder.eval(), weight, bias
+
+
+def _architecture(constants: Mapping[str, npt.NDArray[Any]], operators: Set[str]) -> Architecture:
+    """What `encoder_graph` was given, from its constants' shapes."""
+    side, channels = int(constants["shape_cut"][2]), constants["w1"].shape[1]
+    form = Architecture(side, channels, "Relu" in operators)
+    if "w2" in constants:
+        second: Second = "dense" if "shape_flat" in constants else "patch"
+        form = replace(form, second=second, out=constants["w2"].shape[1])
+    if side < 1 or GRID % side:
+        raise ValueError(f"patches of side {side}")
+    return form

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 Z_DIM = 512
-FEATURES = 128  # of the published encoder, until the one with 512 takes its place
 BASIS_SEED = 20240
 
 Array = npt.NDArray[np.float64]

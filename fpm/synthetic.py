@@ -8,14 +8,21 @@ weights plus noise, negatives are fresh weights. The terms follow docs/protocol.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
 
 GRID = 16  # g of the protocol
 TERMS = 6
+PARALLEL_FROM = 2048  # models; starting processes costs a second or two
 
 Array = npt.NDArray[np.float32]
 
@@ -150,11 +157,43 @@ def pairs(count: int, seed: int, alpha: float = 0.1, alpha_embedding: float = 0.
     Returns:
         two float32 [count, 6, 16, 16]; the same for the same seed.
     """
-    base, child = np.empty((2, count, TERMS, GRID, GRID), dtype=np.float32)
-    for i in range(count):
-        rng = np.random.default_rng((seed, i))
-        matrix = projection(512, rng.bytes(32))
-        weights = synthetic_weights(rng)
-        base[i] = terms(weights, matrix)
-        child[i] = terms(noisy(weights, rng, alpha, alpha_embedding), matrix)
-    return base, child
+    base, children = offspring(count, seed, ((alpha, alpha_embedding),))
+    return base, children[0]
+
+
+def offspring(count: int, seed: int, noises: Sequence[tuple[float, float]]) -> tuple[Array, Array]:
+    """Terms of `count` independent models and, for each pair (alpha, alpha_embedding), of an offspring of each.
+
+    Every model has its own projection, as every profile would.
+
+    Returns:
+        float32 [count, 6, 16, 16] and [len(noises), count, 6, 16, 16]; the same for the same seed.
+    """
+    draw = partial(_family, seed, tuple(noises))
+    if count * (1 + len(noises)) < PARALLEL_FROM:
+        rows = [draw(i) for i in range(count)]
+    else:
+        with _single_threaded(), ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            rows = list(pool.map(draw, range(count), chunksize=16))
+    stacked = np.stack(rows, axis=1)
+    return stacked[0], stacked[1:]
+
+
+def _family(seed: int, noises: tuple[tuple[float, float], ...], index: int) -> Array:
+    rng = np.random.default_rng((seed, index))
+    matrix = projection(512, rng.bytes(32))
+    weights = synthetic_weights(rng)
+    children = [terms(noisy(weights, rng, *noise), matrix) for noise in noises]
+    return np.stack([terms(weights, matrix), *children])
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started here use one thread each in matrix products: there are as many of them as cores."""
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(before, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})

@@ -1,4 +1,8 @@
-"""Trains the encoder as HuRef does: contrastive loss on z's cosine, a discriminator pulling z towards N(0, I)."""
+"""Trains the encoder as HuRef does: contrastive loss on z's cosine, a discriminator pulling z towards N(0, I).
+
+The head is not trained beside it: every step whitens the batch's features exactly, which is what the published head
+does with all models' features, and the slope goes through that.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +16,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpm.encoder import Encoder, latent, whitening_head
-from fpm.latent import FEATURES, Z_DIM, head_basis
+from fpm.encoder import PUBLISHED_ARCHITECTURE, Architecture, Encoder, latent, whitening_head
+from fpm.latent import Z_DIM
 from fpm.synthetic import pairs
+
+Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class EncoderTraining:
     """Everything that decides the result."""
 
-    pairs: int = 4096  # independent synthetic models, each with one noisy offspring
+    architecture: Architecture = PUBLISHED_ARCHITECTURE
+    pairs: int = 8192  # independent synthetic models, each with one noisy offspring
     held_out: int = 512  # further ones, for the figures only
-    batch: int = 128
-    steps: int = 1000
-    rate: float = 1e-3
+    batch: int = 2048  # several times the features: the batch's covariance is inverted
+    steps: int = 60
+    rate: float = 2e-3
     alpha: float = 0.1  # weight noise of positives, relative (HuRef)
     alpha_embedding: float = 0.4  # embedding noise of positives, relative (HuRef)
     positive_weight: float = 1.3
     negative_weight: float = 0.7
-    gaussian_weight: float = 0.5
+    gaussian_weight: float = 0.1
     r1_gamma: float = 1.0
     seed: int = 0
 
 
-class TrainableHead(nn.Module):
-    """z = 2 Q (M f + c): the public head while it is trained; its range is the latent subspace by construction."""
+def whiten(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [F] and the Cholesky factor [F,F] of the covariance of features [B,F], B > F."""
+    covariance = torch.cov(features.T)
+    ridge = 1e-4 * covariance.diagonal().mean().detach()
+    return features.mean(0), torch.linalg.cholesky(covariance + ridge * torch.eye(len(covariance)))
 
-    basis: Tensor
 
-    def __init__(self, features: npt.NDArray[np.float64]) -> None:
-        super().__init__()
-        values, vectors = np.linalg.eigh(np.cov(features.T))
-        inverse = (vectors / np.sqrt(values)) @ vectors.T
-        self.mix = nn.Parameter(torch.from_numpy(inverse).float())
-        self.shift = nn.Parameter(torch.from_numpy(-inverse @ features.mean(0)).float())
-        self.register_buffer("basis", torch.from_numpy(head_basis()[:, :FEATURES].copy()).float())
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps features [B,128] to z [B,512] before normalisation."""
-        return 2.0 * (features @ self.mix.t() + self.shift) @ self.basis.t()
+def whitened(features: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
+    """L^-1 (f - mean): z up to a rotation, [B,F]."""
+    z: Tensor = torch.linalg.solve_triangular(factor, (features - mean).T, upper=False).T
+    return z
 
 
 def contrastive_loss(
@@ -69,52 +71,68 @@ def contrastive_loss(
     return positive * (1.0 - near) + negative * far, near, far
 
 
+class Judge(nn.Module):
+    """The discriminator: tells z from N(0, I). R1 on ideal samples, or it wins outright and its slope says nothing."""
+
+    def __init__(self, features: int, config: EncoderTraining, draws: torch.Generator) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(features, 128), nn.LeakyReLU(0.2), nn.Linear(128, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
+        )
+        self.draws, self.gamma = draws, config.r1_gamma
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, betas=(0.5, 0.99))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The encoder's loss for z [B,F]."""
+        return F.softplus(-self.net(z)).mean()
+
+    def learn(self, z: Tensor) -> float:
+        """One step against z [B,F] (no slope needed); returns the judge's loss."""
+        ideal = torch.randn(z.shape, generator=self.draws).requires_grad_()
+        verdict = self.net(ideal)
+        (slope,) = torch.autograd.grad(verdict.sum(), ideal, create_graph=True)
+        loss = F.softplus(-verdict).mean() + F.softplus(self.net(z)).mean()
+        loss = loss + self.gamma / 2.0 * slope.square().sum(1).mean()
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        return float(loss.detach())
+
+
 def train_encoder(
     config: EncoderTraining, cache: Path | None = None
-) -> tuple[Encoder, npt.NDArray[np.float32], npt.NDArray[np.float32], dict[str, object]]:
-    """Trains, rounds the weights to the circuit's grid, and fits the head anew to the rounded network.
+) -> tuple[Encoder, Float32, Float32, dict[str, object]]:
+    """Trains, rounds the weights to the circuit's grid, and fits the head to the rounded network.
 
     Args:
         config: see `EncoderTraining`.
         cache: file that keeps the synthetic terms between runs (npz), if any.
 
     Returns:
-        encoder, head weight [512,128], head bias [512], run record.
+        encoder, head weight [512,F], head bias [512], run record.
     """
     started = time.time()
     torch.manual_seed(config.seed)
-    base, child = _data(config, cache)
-    encoder = Encoder(config.seed)
-    with torch.no_grad():
-        head = TrainableHead(encoder(base).double().numpy())
-    judge = nn.Sequential(
-        nn.Linear(Z_DIM, 128), nn.LeakyReLU(0.2), nn.Linear(128, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
-    )
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=config.rate)
-    judge_optimizer = torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.5, 0.99))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    base, child = training_terms(config, cache)
+    encoder = Encoder(config.architecture, config.seed)
     order = torch.Generator().manual_seed(config.seed)
+    judge = Judge(config.architecture.features, config, order)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=config.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     curve: list[dict[str, float]] = []
     for step in range(config.steps):
-        index = torch.randint(len(base), (config.batch,), generator=order)
-        z, z_child = head(encoder(base[index])), head(encoder(child[index]))
+        index = torch.randperm(len(base), generator=order)[: config.batch]
+        features = encoder(base[index])
+        mean, factor = whiten(features)
+        z, z_child = whitened(features, mean, factor), whitened(encoder(child[index]), mean, factor)
         loss, near, far = contrastive_loss(z, z_child, config.positive_weight, config.negative_weight)
-        ideal = 2.0 * torch.randn(config.batch, FEATURES, generator=order) @ head.basis.t()
-        ideal.requires_grad_()
-        verdict = judge(ideal)
-        # R1 on the ideal samples: without it the judge wins outright and its slope says nothing.
-        (slope,) = torch.autograd.grad(verdict.sum(), ideal, create_graph=True)
-        judge_loss = F.softplus(-verdict).mean() + F.softplus(judge(z.detach())).mean()
-        judge_loss = judge_loss + config.r1_gamma / 2.0 * slope.square().sum(1).mean()
-        judge_optimizer.zero_grad()
-        torch.autograd.backward(judge_loss)
-        judge_optimizer.step()
-        gaussian = F.softplus(-judge(z)).mean()
+        judge_loss = judge.learn(z.detach())
+        gaussian = judge(z)
         optimizer.zero_grad()
         torch.autograd.backward(loss + config.gaussian_weight * gaussian)
         optimizer.step()
         schedule.step()
-        if step % 50 == 0:
+        if step % 5 == 0 or step == config.steps - 1:
             curve.append(
                 {
                     "step": step,
@@ -122,12 +140,11 @@ def train_encoder(
                     "positive_cosine": float(near.detach()),
                     "negative_abs_cosine": float(far.detach()),
                     "gaussian": float(gaussian.detach()),
-                    "judge": float(judge_loss.detach()),
+                    "judge": judge_loss,
                 }
             )
     encoder.round_weights()
-    with torch.no_grad():
-        weight, bias = whitening_head(encoder(base).double().numpy())
+    weight, bias = fitted_head(encoder, base)
     record: dict[str, object] = {
         "config": asdict(config),
         "curve": curve,
@@ -137,7 +154,14 @@ def train_encoder(
     return encoder.eval(), weight, bias, record
 
 
-def _data(config: EncoderTraining, cache: Path | None) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def fitted_head(encoder: Encoder, base: Tensor) -> tuple[Float32, Float32]:
+    """The head for the features of independent models' terms [n,6,16,16]."""
+    return whitening_head(torch.cat([encoder(part) for part in torch.split(base, 1024)]).double().numpy())
+
+
+def training_terms(config: EncoderTraining, cache: Path | None) -> tuple[Tensor, Tensor]:
+    """Terms of the models and of their offspring, each float32 [pairs,6,16,16]; from `cache` if it is there."""
     if cache is not None and cache.exists():
         with np.load(cache, allow_pickle=False) as stored:
             return torch.from_numpy(stored["base"]), torch.from_numpy(stored["child"])
@@ -148,9 +172,7 @@ def _data(config: EncoderTraining, cache: Path | None) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def held_out_figures(
-    encoder: Encoder, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], config: EncoderTraining
-) -> dict[str, float]:
+def held_out_figures(encoder: Encoder, weight: Float32, bias: Float32, config: EncoderTraining) -> dict[str, float]:
     """Cosine figures on models that training never saw."""
     base, child = pairs(config.held_out, config.seed + 2, config.alpha, config.alpha_embedding)
     z, z_child = (latent(encoder(torch.from_numpy(x)).double().numpy(), weight, bias) for x in (base, child))
