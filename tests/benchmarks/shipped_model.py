@@ -28,6 +28,11 @@ VERIFY_RUNS = 5
 
 def measured(command: list[str], environment: dict[str, str] | None = None) -> dict[str, Any]:
     """Run a command; wall seconds and peak resident megabytes of it and all its children together."""
+    return measured_output(command, environment)[1]
+
+
+def measured_output(command: list[str], environment: dict[str, str] | None = None) -> tuple[str, dict[str, Any]]:
+    """The same, with what the command printed."""
     start, peak, done = time.monotonic(), 0, threading.Event()
     process = psutil.Popen(
         command,
@@ -57,7 +62,7 @@ def measured(command: list[str], environment: dict[str, str] | None = None) -> d
     watcher.join()
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)} failed ({process.returncode}):\n{out}\n{err}")
-    return {"seconds": round(seconds, 2), "peak_MB": round(peak / 1e6)}
+    return out, {"seconds": round(seconds, 2), "peak_MB": round(peak / 1e6)}
 
 
 def main() -> None:

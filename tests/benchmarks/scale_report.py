@@ -1,0 +1,96 @@
+"""The table and the plot of docs/scale.md from what the benchmarks printed.
+
+`python -m tests.benchmarks.scale_report FOLDER [PLOT.svg]`: FOLDER holds `models.jsonl` (of `large_models`) and
+`naive.jsonl` (of `naive`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+COLUMNS = {
+    "model": "model",
+    "size_class": "class",
+    "weights": "committed weights",
+    "rows": "rows",
+    "read_s": "read, quantize, project: s",
+    "commit_s_all_rows": "commit: s",
+    "commit_us_per_weight": "us a weight",
+    "commit_us_per_weight_and_core": "us a weight and core",
+    "peak_MB_of_all": "peak MB",
+    "commitments_bytes": "commitments: bytes",
+}
+NAIVE_COLUMNS = ("weights", "k", "setup_s", "prove_s", "prove_us_per_weight", "peak_MB", "key_bytes", "proof_bytes")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(names: list[str], rows: list[list[object]]) -> str:
+    def cell(value: object) -> str:
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    body = [names, ["---"] * len(names), *([cell(value) for value in row] for row in rows)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in body)
+
+
+def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams["svg.hashsalt"] = "huref-zk"
+    figure, axes = pyplot.subplots(figsize=(7.5, 4.5))
+    if naive:
+        axes.plot(
+            [x["weights"] for x in naive], [x["prove_s"] for x in naive], "s-", label="weights inside an ezkl circuit"
+        )
+    if models:
+        ordered = sorted(models, key=lambda x: int(x["weights"]))
+        axes.plot(
+            [x["weights"] for x in ordered],
+            [x["read_s"] + x["commit_s_all_rows"] for x in ordered],
+            "o-",
+            label="huref-zk: read, quantize, commit",
+        )
+        for x in ordered:
+            axes.annotate(x["model"], (x["weights"], x["read_s"] + x["commit_s_all_rows"]), fontsize=8, ha="right")
+        proved = [x for x in ordered if "prove" in x]
+        if proved:
+            axes.plot(
+                [x["weights"] for x in proved],
+                [x["prove"]["seconds"] for x in proved],
+                "D",
+                label="huref-zk: the whole proof",
+            )
+    axes.set(xscale="log", yscale="log", xlabel="weights", ylabel="seconds")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    models, naive = lines(folder / "models.jsonl"), lines(folder / "naive.jsonl")
+    print(table(list(COLUMNS.values()), [[x[key] for key in COLUMNS] for x in models]))
+    for x in models:
+        if "prove" in x:
+            size = sum(x["bundle_bytes"].values())
+            print(
+                f"\n{x['model']}: keys {x['build_keys']['seconds']} s; proved in {x['prove']['seconds']} s, "
+                f"{x['prove']['peak_MB']} MB; verified in {x['verify']['seconds']} s, {x['verify']['peak_MB']} MB; "
+                f"bundle {size:,} bytes, {size - 64 * x['rows']:,} of them not row commitments"
+            )
+    print("\n" + table(list(NAIVE_COLUMNS), [[x[key] for key in NAIVE_COLUMNS] for x in naive]))
+    if len(sys.argv) > 2:
+        plot(models, naive, Path(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()
