@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from verifier.errors import BadOpening
 from verifier.families import FAMILIES, Family, HeadNorm, Packing
@@ -215,6 +217,26 @@ def test_refusals_name_the_field(what):
     with pytest.raises(BadOpening) as caught:
         read(architecture, **fields)
     assert words in caught.value.message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 1 << 70) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+KEYS = sorted({key for _, fields, _ in PUBLISHED.values() for key in fields} | {"architectures", "attn_config"})
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(sorted(PUBLISHED)), st.dictionaries(st.sampled_from(KEYS), JSON, max_size=4))
+def test_any_json_is_read_or_refused(name, changes):
+    architecture, fields, _ = PUBLISHED[name]
+    try:
+        model = describe({"architectures": [architecture], **fields, **changes}, Path("config.json"))[1]
+    except BadOpening:
+        return
+    assert all(type(size) is int and size >= 1 for size in sizes(model))
+    assert model.heads % model.kv_heads == 0
 
 
 # ---------------------------------------- the page

@@ -160,6 +160,27 @@ def test_data_are_the_tensors_one_after_the_other(bundle, verify, model, what):
     assert words in report.failure.message
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets"]), JSON), JSON)
+def test_any_header_is_read_or_refused(tmp_path_factory, changes, whole):
+    file = tmp_path_factory.mktemp("header") / "model.safetensors"
+    good = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
+    for header in ({"t": good | changes}, {"t": whole}, {"t": good, "__metadata__": whole}, whole):
+        write_safetensors(file, header, bytes(24))
+        try:
+            read = Tensors(file.parent).read("t", (2, 3))
+        except BadOpening:
+            continue
+        assert not read.any()
+
+
 def test_tensors_in_any_order_of_the_header(bundle, verify, model):
     header, raw = read_safetensors(model / "model.safetensors")
     header = {"__metadata__": {"format": "pt"}, **dict(sorted(header.items(), reverse=True))}
