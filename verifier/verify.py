@@ -272,13 +272,15 @@ def _expected_points(
     unusable = domain - profile.link.usable_rows
     p = projection(statement.projection.seed, statement.tokens.k, statement.projection.g)
 
-    # u*, v*, a, b, x*: sums over all row commitments
+    # u*; v*; a, b, x*: sums over row commitments, each over a list of those that it has scalars for
     rows = [to_file_form(point) for matrix in points.rows for point in matrix]
-    bases = make_bases(rows, srs.g2, unusable)
     sums = link.row_sums(statement, challenges, p)
-    row_sums = workers.multiply(
-        [sums[name] for name in link.ROW_SUMS], keys, workers.write_bases(bases), bases.capacity
-    )
+    row_sums: list[bytes] = []
+    for names in (link.ROW_SUMS[:1], link.ROW_SUMS[1:2], link.ROW_SUMS[2:]):
+        touched = [row for row in range(len(rows)) if any(sums[name][row] for name in names)]
+        bases = make_bases([rows[row] for row in touched], srs.g2, unusable)
+        vectors = [[sums[name][row] for row in touched] for name in names]
+        row_sums += workers.multiply(vectors, keys, workers.write_bases(bases), bases.capacity)
 
     # every input: a sum of S', y, y' and those five, plus B (the Lagrange points of the circuit's unusable
     # rows)
