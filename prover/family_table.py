@@ -363,6 +363,7 @@ CHATGLM = Family(  # ChatGLM2, ChatGLM3, GLM-4 as published with their own code
         num_layers=("num_layers",),
         vocab_size=("padded_vocab_size",),
     ),
+    defaults=MappingProxyType({"head_dim": 128, "kv_heads": 1}),
     needs=(
         Need("multi_query_attention", (True,), False, "the first ChatGLM packs its heads in another way"),
         Need("rmsnorm", (True,), True, "its LayerNorm variant was never published"),

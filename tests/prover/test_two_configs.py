@@ -20,12 +20,8 @@ from family_models import KINDS, config_json
 
 FILE = Path("config.json")
 VALUES = (None, True, False, 1, 2, 4, 8, 48, "x", 1.5, {}, 10**30, -1)
-# The prover takes a size that the architecture does not have, or fills in another one for a size that is left out; then
-# no tensor of a published checkpoint fits.
-PROVER_ONLY = {
-    "chatglm": ("kv_channels", "multi_query_group_num"),
-    "baichuan": ("num_key_value_heads", "head_dim"),
-}
+# The prover takes a size that the architecture does not have; then no tensor of a published checkpoint fits.
+PROVER_ONLY = {"baichuan": ("num_key_value_heads", "head_dim")}
 
 
 def by_prover(config: dict[str, Any]) -> dict[str, Any] | None:
