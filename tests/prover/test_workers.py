@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from circuits.errors import CircuitError, UsageError
 from prover import commitments
+from prover.cli import huref
 from prover.commitments import Committer, SaltedMatrix, cut
 from prover.workers import DaskCluster, Processes, Work
 
@@ -85,6 +88,16 @@ def test_no_processes(jobs):
         Processes(jobs)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"), [(("0",), "at least 1"), (("2", "--dask", "tcp://127.0.0.1:9"), "one of")]
+)
+def test_options_that_make_no_sense(options, words, tmp_path):
+    result = CliRunner().invoke(huref, ["prove", "nothing", "-o", str(tmp_path / "bundle"), "--jobs", *options])
+    assert result.exit_code == 2
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
 # ---------------------------------------- a dask cluster
 
 
@@ -117,8 +130,6 @@ def cluster(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     workers = [start("worker", "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)) for _ in range(2)]
-    import json
-
     address = json.loads(file.read_text())["address"]
     from distributed import Client
 
