@@ -2,8 +2,8 @@
 
 `cli` -> `verify` (the numbered procedure) -> `bundle`, `profile` (bytes to typed values) -> `statement`, `transcript`,
 `projection`, `link`, `encoder`, `image` (one check each, pure) -> `workers`, `ezkl_child` (the only door to ezkl) ->
-`report`. `opening` is the optional step 11, with `checkpoint`, `model_config`, `families`, `folding`. Around it: `batch`
-(many bundles, a process each); `junit`, `sarif`, `page` (what is written); `profiles_cli`.
+`report`. `opening` is the optional step 11, with `checkpoint`, `model_config`, `families`, `folding`. Around it:
+`batch` (many bundles, a process each); `junit`, `sarif`, `page` (what is written); `profiles_cli`.
 
 >>> from verifier.errors import STEP_NAMES
 >>> STEP_NAMES[7]
