@@ -69,13 +69,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=PUBLISHED, help="folder of the published files")
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run records")
     parser.add_argument("--work", type=Path, help="folder for drawings and checkpoints (default: a temporary one)")
-    parser.add_argument("--threads", type=int, default=2, help="for the generator; the encoder takes one")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="the published files were made with one: sums depend on how many there are",
+    )
     parser.add_argument(
         "--no-compile", action="store_true", help="train without torch.compile (slower, needs no C++ compiler)"
     )
     options = parser.parse_args(arguments)
-    # sums over several threads depend on how many there are; the encoder takes minutes, so it takes one
-    torch.set_num_threads(1 if options.what == "encoder" else options.threads)
+    torch.set_num_threads(options.threads)
     if options.what == "encoder":
         encoder, weight, bias, record = train_encoder(EncoderTraining())
         save_encoder(encoder, weight, bias, options.out)

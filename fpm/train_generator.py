@@ -38,7 +38,7 @@ class GeneratorTraining:
     batch: int = 16
     steps: int = 10500  # regression
     half_size_steps: int = 4000  # the first of them, without the last resolution, on pictures pooled to half size
-    sharpen_steps: int = 500  # adversarial, after the regression
+    sharpen_steps: int = 450  # adversarial, after the regression
     ear_weight: float = 4.0  # of the ears' region in the loss, from `ears_from` on: when the face is learned,
     ears_from: int = 5600  # what is left to learn is ears, which move far and had stayed ghosts
     rate: float = 3e-3
@@ -47,7 +47,7 @@ class GeneratorTraining:
     judge_rate: float = 1e-3
     ema_half_life: int = 200  # steps
     adversarial_weight: float = 0.1
-    r1_gamma: float = 1.0
+    r1_gamma: float = 0.01
     r1_every: int = 16
     seed: int = 0
     bfloat16: bool = True  # feature maps while training; the exported network runs in float32
