@@ -12,18 +12,29 @@ from pathlib import Path
 from typing import Any
 
 COLUMNS = {
-    "model": "model",
+    "model": "shape",
     "size_class": "class",
     "weights": "committed weights",
     "rows": "rows",
-    "read_s": "read, quantize, project: s",
-    "commit_s_all_rows": "commit: s",
-    "commit_us_per_weight": "us a weight",
-    "commit_us_per_weight_and_core": "us a weight and core",
+    "read_us_per_weight_and_core": "read, quantize: us a weight",
+    "salts_us_per_weight_and_core": "salts",
+    "commit_us_per_weight_and_core": "commit",
+    "processor_s": "all: processor s",
+    "jobs": "processes",
+    "read_s": "read: wall s",
+    "commit_s_all_rows": "commit: wall s",
     "peak_MB_of_all": "peak MB",
     "commitments_bytes": "commitments: bytes",
 }
-NAIVE_COLUMNS = ("weights", "k", "setup_s", "prove_s", "prove_us_per_weight", "peak_MB", "key_bytes", "proof_bytes")
+NAIVE_COLUMNS = (
+    "weights",
+    "k",
+    "prove_processor_s",
+    "prove_us_per_weight_and_core",
+    "peak_MB",
+    "key_bytes",
+    "proof_bytes",
+)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -48,27 +59,22 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) 
     figure, axes = pyplot.subplots(figsize=(7.5, 4.5))
     if naive:
         axes.plot(
-            [x["weights"] for x in naive], [x["prove_s"] for x in naive], "s-", label="weights inside an ezkl circuit"
+            [x["weights"] for x in naive],
+            [x["prove_processor_s"] for x in naive],
+            "s-",
+            label="weights inside an ezkl circuit",
         )
     if models:
         ordered = sorted(models, key=lambda x: int(x["weights"]))
         axes.plot(
             [x["weights"] for x in ordered],
-            [x["read_s"] + x["commit_s_all_rows"] for x in ordered],
+            [x["processor_s"] for x in ordered],
             "o-",
-            label="huref-zk: read, quantize, commit",
+            label="huref-zk: read, quantize, salt, commit",
         )
         for x in ordered:
-            axes.annotate(x["model"], (x["weights"], x["read_s"] + x["commit_s_all_rows"]), fontsize=8, ha="right")
-        proved = [x for x in ordered if "prove" in x]
-        if proved:
-            axes.plot(
-                [x["weights"] for x in proved],
-                [x["prove"]["seconds"] for x in proved],
-                "D",
-                label="huref-zk: the whole proof",
-            )
-    axes.set(xscale="log", yscale="log", xlabel="weights", ylabel="seconds")
+            axes.annotate(x["model"], (x["weights"], x["processor_s"]), fontsize=8, ha="right", va="bottom")
+    axes.set(xscale="log", yscale="log", xlabel="weights", ylabel="processor seconds")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
@@ -78,6 +84,9 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) 
 def main() -> None:
     folder = Path(sys.argv[1])
     models, naive = lines(folder / "models.jsonl"), lines(folder / "naive.jsonl")
+    for x in models:
+        each = sum(x[f"{step}_us_per_weight_and_core"] for step in ("read", "salts", "commit"))
+        x["processor_s"] = round(each * x["weights"] / 1e6)
     print(table(list(COLUMNS.values()), [[x[key] for key in COLUMNS] for x in models]))
     for x in models:
         if "prove" in x:
