@@ -30,6 +30,7 @@ NAIVE_COLUMNS = (
     "weights",
     "k",
     "prove_processor_s",
+    "commit_processor_s",
     "prove_us_per_weight_and_core",
     "peak_MB",
     "key_bytes",
@@ -63,6 +64,12 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) 
             [x["prove_processor_s"] for x in naive],
             "s-",
             label="weights inside an ezkl circuit",
+        )
+        axes.plot(
+            [x["weights"] for x in naive],
+            [x["commit_processor_s"] for x in naive],
+            "^-",
+            label="huref-zk: commit to the same weights",
         )
     if models:
         ordered = sorted(models, key=lambda x: int(x["weights"]))
