@@ -35,34 +35,39 @@ def study_plot(record: dict[str, Any], path: Path) -> None:
         record: fpm/runs/study.json.
         path: PNG.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(12, 5.2), dpi=100)
-    measures: tuple[tuple[str, Callable[[dict[str, Any]], float]], ...] = (
-        ("independents' mean |cosine|", lambda row: row["independents"]["mean_abs"]),
-        ("offspring's cosine at training noise", lambda row: row["offspring"][0]["z"]),
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), dpi=100, width_ratios=[1, 1, 0.62])
+    measures: tuple[tuple[str, str, Callable[[dict[str, Any]], float]], ...] = (
+        ("independents' mean |cosine|", "lower left is better", lambda row: row["independents"]["mean_abs"]),
+        ("offspring's cosine at training noise", "upper left is better", lambda row: row["offspring"][0]["z"]),
     )
-    for axis, (label, value) in zip(axes, measures, strict=True):
-        placed: list[tuple[float, float]] = []
-        for name, row in record["encoders"].items():
-            costs = {entry["columns"]: min(entry["processor_seconds"]) for entry in row["cost"]}
-            mine = name == record["published"]
-            x, y = min(costs.values()), value(row)
-            axis.plot(x, y, "o", color=RED if mine else BLUE, markersize=9 if mine else 6)
-            placed.append((x, y))
+    lines = []
+    for number, (name, row) in enumerate(record["encoders"].items(), 1):
+        seconds = min(min(entry["processor_seconds"]) for entry in row["cost"])
+        colour = RED if name == record["published"] else BLUE
+        for axis, (_, _, value) in zip(axes, measures, strict=False):
+            axis.plot(seconds, value(row), "o", color=colour, markersize=7)
             axis.annotate(
-                f"{name}\n({row['features']} features, {row['independents']['pairs_above_0.3']} pairs > 0.3)",
-                (x, y),
-                xytext=(6, 5),
+                str(number),
+                (seconds, value(row)),
+                xytext=(0, 7 if number % 2 else -15),
                 textcoords="offset points",
-                fontsize=7.5,
-                color=RED if mine else "black",
-                fontweight="bold" if mine else "normal",
+                ha="center",
+                color=colour,
+                fontweight="bold",
             )
-        axis.set_xlabel("processor seconds of one proof (cheapest number of columns)")
+        near = row["independents"]["pairs_above_0.3"]
+        lines.append((f"{number}  {name}", f"{row['features']} features, {near} pairs > 0.3", colour))
+    for axis, (label, title, _) in zip(axes, measures, strict=False):
+        axis.set_xlabel("processor seconds of one proof")
         axis.set_ylabel(label)
-        axis.margins(x=0.25, y=0.15)
+        axis.set_title(title, fontsize=10)
+        axis.margins(x=0.08, y=0.15)
         axis.grid(alpha=0.3)
-    axes[0].set_title("lower left is better")
-    axes[1].set_title("upper left is better")
+    axes[2].axis("off")
+    for place, (name, what, colour) in enumerate(lines):
+        height = 0.97 - place * 0.108
+        axes[2].text(0.0, height, name, color=colour, fontsize=9.5, fontweight="bold", transform=axes[2].transAxes)
+        axes[2].text(0.09, height - 0.045, what, fontsize=8.5, transform=axes[2].transAxes)
     _save(figure, path)
 
 

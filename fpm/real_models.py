@@ -109,7 +109,7 @@ def quantized(weights: Weights) -> Weights:
 def variants(work: Path, tokenizer_json: Path) -> dict[str, Weights]:
     """Five further small models from other seeds, briefly trained, and fine-tuned offspring of two of them.
 
-    About 12 minutes on one core the first time; `work` keeps them.
+    About 5 minutes on one core the first time; `work` keeps them.
 
     Args:
         work: folder that the checkpoints are kept in.
