@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from verifier import limits
 from verifier.encoding import u32be
-from verifier.errors import BadOpening
+from verifier.errors import BadOpening, Unreadable
+from verifier.strict_json import check_depth
 
 Float32Array = npt.NDArray[np.float32]
 AnyArray = npt.NDArray[Any]
@@ -68,7 +69,10 @@ def json_object(data: bytes, path: Path) -> dict[str, Any]:
         return result
 
     try:
+        check_depth(data, str(path), limits.MAX_CHECKPOINT_JSON_DEPTH)
         value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
+    except Unreadable:
+        raise bad(path, f"not JSON nested {limits.MAX_CHECKPOINT_JSON_DEPTH} deep at most") from None
     except (ValueError, RecursionError) as error:
         raise bad(path, f"not JSON ({str(error)[:80]})") from None
     if not isinstance(value, dict):

@@ -22,6 +22,7 @@ MAX_JOBS = 256
 
 # JSON.
 MAX_JSON_DEPTH = 8  # a statement has 4
+MAX_CHECKPOINT_JSON_DEPTH = 64  # config.json, tokenizer.json, headers of tensors: real ones nest less than 10 deep
 MAX_JSON_DIGITS = 20  # integers beyond 2^64 are decimal strings in this protocol
 MAX_JSON_KEYS = 64  # in one object; the largest has 12
 

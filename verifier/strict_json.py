@@ -32,7 +32,7 @@ def parse(data: bytes, name: str, max_bytes: int) -> object:
     """
     if len(data) > max_bytes:
         raise Unreadable(f"{name}: {len(data)} bytes, the limit is {max_bytes}", code="too-large")
-    _check_depth(data, name)
+    check_depth(data, name, MAX_JSON_DEPTH)
 
     def refuse_float(_text: str) -> NoReturn:
         raise Rejected(f"{name}: a number that is not an integer", code="json-float")
@@ -62,8 +62,12 @@ def parse(data: bytes, name: str, max_bytes: int) -> object:
         raise Unreadable(f"{name}: not JSON ({str(error)[:100]})", code="not-json") from None
 
 
-def _check_depth(data: bytes, name: str) -> None:
-    """Refuse deep nesting before the library sees it, whose parser recurses. Linear in the length of `data`."""
+def check_depth(data: bytes, name: str, deepest: int) -> None:
+    """Refuse deep nesting before the library sees it, whose parser recurses. Linear in the length of `data`.
+
+    Raises:
+        Unreadable: `name` nests deeper than `deepest`.
+    """
     depth, position = 0, 0
     while (match := _BRACKET_OR_QUOTE.search(data, position)) is not None:
         position = match.end()
@@ -74,10 +78,8 @@ def _check_depth(data: bytes, name: str) -> None:
             position = rest.end()
         else:
             depth += 1 if match[0] in b"[{" else -1
-        if depth > MAX_JSON_DEPTH:
-            raise Unreadable(
-                f"{name}: not JSON this protocol uses: nested deeper than {MAX_JSON_DEPTH}", code="too-deep"
-            )
+        if depth > deepest:
+            raise Unreadable(f"{name}: not JSON this protocol uses: nested deeper than {deepest}", code="too-deep")
 
 
 def canonical(value: object) -> bytes:
