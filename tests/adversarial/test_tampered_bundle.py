@@ -48,7 +48,7 @@ OTHER_CHOICES = {
     "tokens.rule": put("tokens", "rule", "first-v1"),
     "tokens.K": put("tokens", "K", lambda k: k - 32),
     "tokens.K, of fewer candidates": put("tokens", "candidates", lambda n: n - 64),
-    "model.family": put("model", "family", "gpt2"),
+    "model.family": put("model", "family", "mamba"),
     "model.layers, the first two": put("model", "layers", [0, 1]),
     "model.layers, in the other order": put("model", "layers", lambda pair: pair[::-1]),
     "model.layers, of a deeper model": put("model", "num_layers", lambda n: n + 1),
@@ -82,6 +82,7 @@ BOUND = {
     "a model name": put("metadata", "name", "somebody else's model"),
     "a version": put("metadata", "version", "2"),
     "a maker": put("metadata", "maker", "somebody else"),
+    "another family that the profile admits": put("model", "family", "gpt2"),
     "a larger vocabulary": put("model", "vocab_size", lambda n: n + 1),
     "a scale integer, by one": lambda d: d["c"].__setitem__(3, str(int(d["c"][3]) + 1)),
 }
