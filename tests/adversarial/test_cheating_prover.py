@@ -116,7 +116,7 @@ def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_pat
 def test_step5_encoder_proof_of_another_graph_is_rejected_or_ezkl_makes_none(world, tmp_path, monkeypatch):
     """Patches in another order, so that every feature comes from another patch's terms.
 
-    `ezkl.prove` may deadlock on such a witness instead of making a proof (docs/ezkl-notes.md): then there is none to reject.
+    `ezkl.prove` may deadlock on such a witness (docs/ezkl-notes.md): then there is no proof to reject.
     """
     profile = world.profile
     encoder = onnx.load(str(profile.fpm("encoder.onnx")))
