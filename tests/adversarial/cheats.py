@@ -146,11 +146,8 @@ def prove_with_graph(profile: Profile, circuit: str, model: onnx.ModelProto, vec
     files, key = profile.circuit(circuit), keys.proving_key(profile, circuit)
     onnx.save(model, str(folder / "evil.onnx"))
     compiled = folder / "evil.ezkl"
-    args = keys.run_args(circuit, profile.size)
-    ezkl_worker.call("settings", time_limit_s=300, onnx=folder / "evil.onnx", out=folder / "evil.json", run_args=args)
-    ezkl_worker.call(
-        "compile", time_limit_s=300, onnx=folder / "evil.onnx", settings=folder / "evil.json", out=compiled
-    )
+    # The published settings: new ones may list the range checks in another order, and so swap the lookup tables.
+    ezkl_worker.call("compile", time_limit_s=300, onnx=folder / "evil.onnx", settings=files.settings, out=compiled)
     answer = proofs.prove(
         vectors,
         compiled=compiled,
