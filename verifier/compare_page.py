@@ -117,22 +117,22 @@ def _axis(cosine: float, low: float, high: float) -> str:
     """Cosines from 0 to 1, three zones with their words, and a pointer."""
 
     def x(value: float) -> str:
-        return f"{20 + 360 * min(1.0, max(0.0, value)):.1f}"
+        return f"{24 + 312 * min(1.0, max(0.0, value)):.1f}"
 
     zones = (("independent", 0.0, low), ("inconclusive", low, high), ("derived", high, 1.0))
     marks = "".join(
         f'<path d="M{x(start)} 40v-8M{x(start)} 36H{x(end)}M{x(end)} 40v-8" fill="none" stroke="currentColor" '
-        f'stroke-width="1.5"/><text x="{(float(x(start)) + float(x(end))) / 2:.1f}" y="54" '
-        f'text-anchor="middle" font-size="11">{name}</text>'
+        f'stroke-width="1.5"/><text x="{(float(x(start)) + float(x(end))) / 2:.1f}" y="56" '
+        f'text-anchor="middle" font-size="12.5">{name}</text>'
         for name, start, end in zones
     )
     where = float(x(cosine))
-    anchor = "end" if where > 300 else "start"
+    anchor = "end" if where > 250 else "start"
     return (
-        f'<svg class="axis" viewBox="0 0 400 60" role="img" aria-label="Cosine {cosine:.3f} on a scale from 0 to 1: '
+        f'<svg class="axis" viewBox="0 0 360 62" role="img" aria-label="Cosine {cosine:.3f} on a scale from 0 to 1: '
         f'independent below {low:.3f}, derived from {high:.3f} on.">{marks}'
         f'<path d="M{where:.1f} 34l-6-12h12z" fill="currentColor"/>'
-        f'<text x="{where + (-9 if anchor == "end" else 9):.1f}" y="28" text-anchor="{anchor}" font-size="13" '
+        f'<text x="{where + (-9 if anchor == "end" else 9):.1f}" y="28" text-anchor="{anchor}" font-size="15" '
         f'font-weight="700">{cosine:+.4f}</text></svg>'
     )
 
