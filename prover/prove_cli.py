@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from prover.prove import FingerprintProver, check_size
 from prover.secret import Secret
 from prover.statement import METADATA_FIELDS, build_statement, canonical, check_metadata
 from prover.terms import TermRules, load_fingerprint_input
+from prover.verifier_process import verifier_command
 from prover.workers import DaskCluster, Processes
 
 VERIFY_TIME_LIMIT_S = 300
@@ -136,16 +135,9 @@ def verify_with_own_command(folder: Path) -> None:
     A command of its own, since prover and verifier share no code. The development SRS is allowed here: whether to trust
     it is the auditor's question, not the maker's.
     """
-    command = [sys.executable, "-m", "verifier", str(folder), "--allow-dev-srs", "--json"]
-    root = str(Path(__file__).resolve().parent.parent)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
-    }
+    command = verifier_command(["--allow-dev-srs", "--json", "--", str(folder)])
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=VERIFY_TIME_LIMIT_S, check=False, env=environment
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_TIME_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
         raise CircuitError(f"huref-verify ran past {VERIFY_TIME_LIMIT_S} s", step="verify") from None
     if done.returncode != 0:

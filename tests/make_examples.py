@@ -16,15 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLES = ROOT / "artifacts" / "bundles"
 PICTURE = ROOT / "docs" / "fingerprints.png"
 MODELS = ("base", "offspring", "independent")
-EXAMPLE = "base"  # the one bundle that ships whole
 
 
 def main() -> None:
-    """Prove the three shipped models, keep one bundle, and draw their pictures side by side."""
+    """Prove the three shipped models, keep their bundles, and draw their pictures side by side."""
     with tempfile.TemporaryDirectory() as scratch:
         pictures = []
         for name in MODELS:
-            target = BUNDLES / name if name == EXAMPLE else Path(scratch, "out", name)
+            target = BUNDLES / name
             secret = Path(scratch, "private", f"{name}.json")
             command = [sys.executable, "-m", "prover.cli", "prove", f"artifacts/models/{name}", "-o", str(target)]
             options = ["--force", "--secret", str(secret), "--model-name", name, "--model-maker", "huref-zk"]

@@ -117,7 +117,8 @@ def _ask(process: Process, job: bytes) -> bytes:
     """What it answers until it ends; its input stays open that long, since it ends with its input."""
     if process.stdin is None or process.stdout is None:
         return b""
-    with process.stdin as questions, process.stdout as answers, contextlib.suppress(OSError):
+    # closing a broken pipe writes once more what is left, and fails again: the suppression goes around it
+    with contextlib.suppress(OSError), process.stdin as questions, process.stdout as answers:
         questions.write(job)
         questions.flush()
         return answers.read(_MAX_ANSWER_BYTES)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from verifier.errors import Rejected, Undecided
+from verifier.fingerprint import Fingerprint
 from verifier.image import Picture
 from verifier.report import Check, Report, Status
 from verifier.verify import Options, verify_bundle
@@ -74,6 +75,7 @@ def decode(data: bytes) -> Report:
         files=fields["files"],
         pinned=fields["pinned"],
         picture=picture,
+        fingerprint=None if fields["fingerprint"] is None else Fingerprint.from_json(fields["fingerprint"]),
     )
 
 

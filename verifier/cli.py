@@ -1,4 +1,4 @@
-"""`huref-verify`: the only place of the verifier that prints and exits, but for `profiles_cli`."""
+"""`huref-verify`: the only place of the verifier that prints and exits, but for `profiles_cli` and `compare_cli`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 
 from verifier import __version__
 from verifier.batch import default_jobs, find_bundles, verify_many
+from verifier.compare_cli import compare
 from verifier.errors import VerifierError
 from verifier.files import write_atomically
 from verifier.junit import junit
@@ -38,14 +39,17 @@ from verifier.verify import Options, verify_bundle
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class _WithProfiles(click.Command):
-    """The command, but the first word `profiles` means the other one: `./profiles` is a bundle of that name."""
+_WORDS = {"profiles": profiles, "compare": compare}
+
+
+class _WithWords(click.Command):
+    """The command, but a first word of `_WORDS` means another one: `./compare` is a bundle of that name."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args[:1] == ["profiles"]:
-            return profiles.make_context(f"{info_name} profiles", args[1:], parent, **extra)
+        if args and args[0] in _WORDS:
+            return _WORDS[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -53,9 +57,9 @@ class _WithProfiles(click.Command):
 
 
 @click.command(
-    cls=_WithProfiles,
+    cls=_WithWords,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`huref-verify profiles` lists what this verifier trusts.",
+    epilog="`huref-verify profiles` lists what this verifier trusts; `huref-verify compare A B` compares two bundles.",
 )
 @click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="BUNDLE...")
 @click.option("--recursive", "-r", is_flag=True, help="Find bundles below each folder given.")

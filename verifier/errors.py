@@ -88,3 +88,9 @@ class BadOpening(Undecided):
     """The checkpoint or the secret file given for step 11 cannot be read."""
 
     code = "bad-opening"
+
+
+class NotComparable(Undecided):
+    """Two accepted bundles whose z mean different things: another encoder, projection or other tokens."""
+
+    code = "not-comparable"

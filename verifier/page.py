@@ -35,23 +35,29 @@ _RESULT = {
 
 def page(reports: Sequence[Report], options: Options, when: datetime) -> bytes:
     """The page, UTF-8. `options` are those the reports were made with: they are in the commands to reproduce them."""
-    template = _TEMPLATE.read_text("utf-8")
-    style = template.split("<style>")[1].split("</style>")[0]
-    style_hash = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     if len(reports) == 1:
         title = f"{reports[0].verdict.capitalize()}: {printable(reports[0].bundle)}"
     else:
         title = counts_text(reports).split(".")[0]
     body = [_overview(reports)] if len(reports) != 1 else []
     body += [_article(number, report, options) for number, report in enumerate(reports, 1)]
-    document = Template(template).substitute(
+    return document(title, "Verification of a language model's fingerprint", "\n".join(body), when)
+
+
+def document(title: str, heading: str, body: str, when: datetime) -> bytes:
+    """A whole page around `body`, which is HTML; `title` and `heading` are text."""
+    template = _TEMPLATE.read_text("utf-8")
+    style = template.split("<style>")[1].split("</style>")[0]
+    style_hash = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    filled = Template(template).substitute(
         style_hash=style_hash,
         title=html.escape(title),
-        body="\n".join(body),
+        heading=html.escape(heading),
+        body=body,
         version=f"{__version__} (ezkl {EZKL_VERSION}, Python {sys.version.split()[0]})",
         when=when.strftime("%Y-%m-%d %H:%M UTC"),
     )
-    return document.encode("utf-8")
+    return filled.encode("utf-8")
 
 
 def escape(value: str) -> str:
@@ -68,11 +74,12 @@ def given(value: str) -> str:
     return f'<bdi class="given">{escape(value)}</bdi>'
 
 
-def _shape(name: str) -> str:
+def shape(name: str) -> str:
+    """A symbol of the template; words say the same."""
     return f'<svg aria-hidden="true" focusable="false"><use href="#{name}"/></svg>'
 
 
-def _rows(rows: Iterable[tuple[str, str]], caption: str) -> str:
+def table_of(rows: Iterable[tuple[str, str]], caption: str) -> str:
     """A table of names and values, both HTML."""
     lines = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in rows)
     return f'<table class="names"><caption>{caption}</caption>\n<tbody>\n{lines}\n</tbody></table>'
@@ -80,7 +87,8 @@ def _rows(rows: Iterable[tuple[str, str]], caption: str) -> str:
 
 def _overview(reports: Sequence[Report]) -> str:
     lines = "\n".join(
-        f'<tr><td><a href="#bundle-{number}">{escape(report.bundle)}</a></td><td>{_result(report.verdict)}</td></tr>'
+        f'<tr><td><a href="#bundle-{number}">{escape(report.bundle)}</a></td>'
+        f"<td>{result_mark(report.verdict)}</td></tr>"
         for number, report in enumerate(reports, 1)
     )
     return (
@@ -90,9 +98,10 @@ def _overview(reports: Sequence[Report]) -> str:
     )
 
 
-def _result(verdict: str) -> str:
+def result_mark(verdict: str) -> str:
+    """A bundle's verdict as a shape and a word."""
     kind = {"accepted": "passed", "rejected": "failed", "undecided": "unsure"}[verdict]
-    return f'<span class="result {kind}">{_shape(verdict)}{verdict}</span>'
+    return f'<span class="result {kind}">{shape(verdict)}{verdict}</span>'
 
 
 def _article(number: int, report: Report, options: Options) -> str:
@@ -105,7 +114,7 @@ def _article(number: int, report: Report, options: Options) -> str:
         "<h3>What is not proven</h3>",
         _not_proven(report),
         "<h3>What it is about</h3>",
-        _rows([(key.capitalize(), given(value) if value else "not said") for key, value in report.metadata.items()],
+        table_of([(key.capitalize(), given(value) if value else "not said") for key, value in report.metadata.items()],
               "What the maker says about the model. Nobody checked it."),
         "<h3>Digests</h3>",
         _digests(report),
@@ -126,7 +135,7 @@ def _verdict(number: int, report: Report) -> str:
     elif report.opened:
         explained += " The committed weights are those of the given checkpoint."
     lines = [
-        f'<div class="verdict {report.verdict}">{_shape(report.verdict)}<div>',
+        f'<div class="verdict {report.verdict}">{shape(report.verdict)}<div>',
         f'<h2 id="verdict-{number}">{escape(what)}</h2>',
         f"<p>{explained}</p>",
         f"<p>Bundle: {given(report.bundle)}</p>",
@@ -151,13 +160,14 @@ def _figure(report: Report) -> str:
     else:
         caption = "<strong>Not shown to be a fingerprint.</strong> The picture as it lies in the bundle."
     return (
-        f'<figure><img src="data:image/png;base64,{_png(report.picture)}" width="{width}" height="{height}" '
+        f'<figure><img src="data:image/png;base64,{png_in_base64(report.picture)}" width="{width}" height="{height}" '
         f'alt="The picture in the bundle, {width} by {height} pixels, made by a generator.">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
-def _png(picture: Picture) -> str:
+def png_in_base64(picture: Picture) -> str:
+    """Decoded pixels as a new PNG: nothing of the bundle's file but what it shows."""
     from PIL import Image
 
     stream = io.BytesIO()
@@ -168,14 +178,14 @@ def _png(picture: Picture) -> str:
 def _checks(checks: Sequence[Check]) -> str:
     lines = []
     for check in checks:
-        kind, shape, word = _RESULT[check.status]
+        kind, symbol, word = _RESULT[check.status]
         why = WHY.get(check.step, "")
         said = f"<p>Compared: {given(check.compared)}</p>" if check.status is Status.PASSED else ""
         if check.status in (Status.FAILED, Status.UNDECIDED):
             said = f"<p>Found: {given(check.compared)}</p>"
         lines.append(
             f"<tr><td>{check.step}</td><td><strong>{PLAIN.get(check.step, 'The start')}</strong> ({check.name})"
-            f'<p>{why}</p>{said}</td><td><span class="result {kind}">{_shape(shape)}{word}</span></td></tr>'
+            f'<p>{why}</p>{said}</td><td><span class="result {kind}">{shape(symbol)}{word}</span></td></tr>'
         )
     return (
         '<table class="checks"><caption>Steps as docs/protocol.md section 9 numbers them. The first that does not pass '
@@ -210,22 +220,22 @@ def _digests(report: Report) -> str:
 
     if not report.files:
         return "<p>None: the bundle could not be read.</p>"
-    tables = [_rows(((escape(name), code(digest)) for name, digest in report.files.items()), "SHA-256 of its files")]
+    tables = [table_of(((escape(name), code(digest)) for name, digest in report.files.items()), "SHA-256 of its files")]
     if report.commitment is not None:
-        tables.insert(0, _rows([("cm", code(report.commitment))], "What names the committed weights"))
+        tables.insert(0, table_of([("cm", code(report.commitment))], "What names the committed weights"))
     if report.pinned:
         caption = f"SHA-256 of what the verifier trusts: profile {escape(report.profile or '')}"
-        tables.append(_rows(((escape(name), code(digest)) for name, digest in report.pinned.items()), caption))
+        tables.append(table_of(((escape(name), code(digest)) for name, digest in report.pinned.items()), caption))
     return "\n".join(tables)
 
 
 def _reproduce(report: Report, options: Options) -> str:
-    path = _word(report.bundle)
+    path = shell_word(report.bundle)
     command = ["huref-verify", path]
     if options.allow_development_srs:
         command.append("--allow-dev-srs")
     if options.weights is not None and options.secret is not None:
-        command += ["--weights", _word(str(options.weights)), "--opening", _word(str(options.secret))]
+        command += ["--weights", shell_word(str(options.weights)), "--opening", shell_word(str(options.secret))]
     lines = [
         f"# once, in a checkout of huref-zk {__version__}; the verifier needs nothing more",
         "python3 -m pip install .",
@@ -244,7 +254,7 @@ def _reproduce(report: Report, options: Options) -> str:
     )
 
 
-def _word(path: str) -> str:
+def shell_word(path: str) -> str:
     """A path as one word of a shell's command, never an option, as isolated HTML."""
     quoted = shlex.quote(printable(path))
     return f"<bdi>{html.escape(quoted if not path.startswith('-') else f'./{quoted}')}</bdi>"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from verifier.errors import STEP_NAMES, Rejected, VerifierError
 
 if TYPE_CHECKING:
+    from verifier.fingerprint import Fingerprint
     from verifier.image import Picture
 
 EXIT_ACCEPTED, EXIT_USAGE, EXIT_UNDECIDED, EXIT_REJECTED = 0, 2, 3, 4
@@ -64,6 +65,7 @@ class Report:
     """A whole verification.
 
     `files`: name -> SHA-256 of the bundle's files. `pinned`: the same of what the profile names, and of the profile.
+    `fingerprint`: of an accepted bundle alone.
     """
 
     bundle: str
@@ -78,6 +80,7 @@ class Report:
     files: dict[str, str] = field(default_factory=dict)
     pinned: dict[str, str] = field(default_factory=dict)
     picture: Picture | None = field(default=None, repr=False, compare=False)
+    fingerprint: Fingerprint | None = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -138,6 +141,7 @@ class Report:
             "opened": self.opened,
             "commitment": self.commitment,
             "files": self.files,
+            "fingerprint": self.fingerprint.as_json() if self.fingerprint else None,
             "metadata_unverified": self.metadata,
             "seconds": round(self.seconds, 3),
             "checks": [

@@ -7,7 +7,7 @@ step that fails ends the procedure, and the report shows the rest as not checked
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from verifier.bundle import Bundle, read_bundle
 from verifier.curve import IDENTITY, make_bases, parse_srs, to_file_form
 from verifier.encoding import POINT_BYTES, split_points
 from verifier.errors import STEP_NAMES, Rejected, Undecided, UntrustedSrs, VerifierError
+from verifier.fingerprint import Fingerprint, fingerprint_of
 from verifier.limits import DEFAULT_TIME_LIMIT_S
 from verifier.opening import check_opening
 from verifier.profile import Profile, load_profile, read_trusted_file
@@ -84,6 +85,7 @@ class _Run:
         self.bundle: Bundle | None = None
         self.profile: Profile | None = None
         self.cm: bytes | None = None
+        self.fingerprint: Fingerprint | None = None
 
     def all_steps(self, workers: Workers) -> None:
         """Steps 1 to 11."""
@@ -137,7 +139,9 @@ class _Run:
         self.passed("the only public value is 0, proof verified by ezkl against the published key")
 
         self.begin(9)
-        worst_channel = image.compare(bundle.picture.pixels, costly.rendered.result(), profile)
+        z, pixels = costly.rendered.result()
+        worst_channel = image.compare(bundle.picture.pixels, pixels, profile)
+        self.fingerprint = fingerprint_of(z, bundle.statement, profile)
         self.passed(
             f"{profile.width} x {profile.height} pixels equal G(z): {worst_channel} of 255 off at most, "
             f"{profile.tolerance} allowed"
@@ -194,6 +198,7 @@ class _Run:
             files=dict(self.bundle.digests) if self.bundle else {},
             pinned=_pinned(self.profile) if self.profile else {},
             picture=self.bundle.picture if self.bundle else None,
+            fingerprint=self.fingerprint if failure is None else None,
         )
 
 
@@ -221,7 +226,7 @@ class _Costly:
     public: Future[dict[int, bytes]]
     encoder_proof: Future[None]
     link_proof: Future[None]
-    rendered: Future[image.Pixels]
+    rendered: Future[tuple[encoder.Float64Array, image.Pixels]]  # z and G(z)
 
 
 def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -> _Costly:
@@ -239,12 +244,7 @@ def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -
     link_proof = workers.submit(
         lambda: workers.check_proof(bundle.link.proof, bundle.link.instances, keys["link"], small_srs)
     )
-    rendered = workers.submit(
-        lambda: image.render(
-            files["fpm/generator.onnx"],
-            encoder.latent(bundle.encoder.instances, profile, files["fpm/head.npz"]),
-        )
-    )
+    rendered = workers.submit(lambda: _render(bundle, profile, files))
     challenges = draw_challenges(
         bundle.statement, bundle.statement_bytes, points, bundle.encoder.proof, bundle.encoder.instances
     )
@@ -255,6 +255,11 @@ def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -
         lambda: _public_points(workers, bundle, profile, challenges, keys["link"], ready[f"srs/k{k}.srs"])
     )
     return _Costly(expected, public, encoder_proof, link_proof, rendered)
+
+
+def _render(bundle: Bundle, profile: Profile, files: Mapping[str, bytes]) -> tuple[encoder.Float64Array, image.Pixels]:
+    z = encoder.latent(bundle.encoder.instances, profile, files["fpm/head.npz"])
+    return z, image.render(files["fpm/generator.onnx"], z)
 
 
 def _expected_points(

@@ -20,7 +20,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import EXAMPLE
+from tests.verifier.test_compare_page import compared
 from tests.verifier.test_page import HOSTILE, made_up
+from verifier.compare_page import comparison_page
+from verifier.comparison import compare_reports
 from verifier.page import page
 from verifier.verify import Options, verify_bundle
 
@@ -105,3 +108,22 @@ def test_many_hostile_bundles(browser, tmp_path):
         *["H2 Rejected at step 3 (points)"] * 3,
     ]
     assert "<script>alert(1)</script>" in there["text"]
+
+
+@pytest.mark.parametrize(("other", "verdict"), [("offspring", "Derived"), ("independent", "Independent")])
+def test_a_comparison(browser, tmp_path, other, verdict):
+    options = Options(allow_development_srs=True)
+    comparison = compare_reports(*(verify_bundle(EXAMPLE.parent / name, options) for name in ("base", other)))
+    seen = look(browser, comparison_page(comparison, True, datetime.now(timezone.utc)), tmp_path)
+    check(seen, tmp_path)
+    there = seen["widths"]["360"]
+    assert there["picture"] == [128, 128]
+    assert any(heading.startswith(f"H2 {verdict}") for heading in there["headings"])
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_a_hostile_comparison(browser, tmp_path, rejected):
+    comparison = compared(" ".join(HOSTILE), 0.4, rejected)
+    seen = look(browser, comparison_page(comparison, True, datetime.now(timezone.utc)), tmp_path)
+    check(seen, tmp_path)
+    assert "<script>alert(1)</script>" in seen["widths"]["360"]["text"]

@@ -1,0 +1,37 @@
+"""`huref-verify` as a child process: nobody imports the verifier, since prover and verifier share no code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_ROOT = str(Path(__file__).resolve().parent.parent)  # where the verifier lies beside this package
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); sys.argv[0] = 'huref-verify'; "
+    "from verifier.cli import main; main()"
+)
+
+
+def verifier_command(arguments: Sequence[str]) -> list[str]:
+    """What runs `huref-verify ARGUMENTS`: isolated, with this process's modules.
+
+    Isolated, so that no module of the folder it is started in is imported: that folder may hold others' bundles.
+    """
+    places = dict.fromkeys([_ROOT, *(place for place in sys.path if Path(place).is_absolute())])
+    return [sys.executable, "-I", "-c", _START, json.dumps(list(places)), *arguments]
+
+
+def run_verifier(arguments: Sequence[str]) -> int:
+    """Run `huref-verify` with this process's input and output; its exit code.
+
+    An interrupt reaches it too, since it is of the same group; it is waited for, so that it can clean up.
+    """
+    process = subprocess.Popen(verifier_command(arguments))
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
