@@ -31,6 +31,10 @@ FILE_LIMITS = {
     "encoder.json": limits.MAX_PROOF_FILE_BYTES,
     "fingerprint.png": limits.MAX_PICTURE_BYTES,
 }
+ZIP_SUFFIXES = (
+    ".zip",
+    ".huref",
+)  # of zips that are looked for, in capitals too; one that is given may end otherwise
 RESERVED = {"signature.json": limits.MAX_SIGNATURE_BYTES}  # allowed, not read in version 1
 _ALLOWED = FILE_LIMITS | RESERVED
 _ZIP_END = struct.Struct("<4s4H2IH")  # end of central directory: ..., members, bytes of their list, its place, comment
