@@ -45,6 +45,8 @@ class _WithProfiles(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         if args[:1] == ["profiles"]:
+            if Path("profiles").exists():  # `huref-verify *` in somebody's folder must not end with 0, nothing verified
+                raise click.UsageError("profiles is also here: say ./profiles, or ask from a folder without it")
             return profiles.make_context(f"{info_name} profiles", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
