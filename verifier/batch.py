@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from verifier import batch_child, limits
+from verifier.bundle import ZIP_SUFFIXES
 from verifier.errors import TimeLimit, ToolFailure, Unreadable
 from verifier.report import Report
 from verifier.verify import Options, not_verified
@@ -36,31 +37,39 @@ def default_jobs() -> int:
 
 
 def find_bundles(folder: Path) -> list[Path]:
-    """Bundles below `folder`, sorted: folders that hold a `statement.json`, zips that name one. Links are not followed.
+    """Bundles below `folder`, sorted: folders that hold a `statement.json`, zips that name one.
+
+    Links are followed, into each folder once: behind a link a bundle would be used and never verified.
 
     Raises:
-        Unreadable: a folder cannot be listed, or there are more than `MAX_BUNDLES`.
+        Unreadable: a folder cannot be listed, or there are more than `MAX_BUNDLES` or `MAX_FOLDERS`.
     """
 
     def refuse(error: OSError) -> None:
         raise Unreadable(f"{error.filename}: {error.strerror or type(error).__name__}")
 
     found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=refuse):
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         if _STATEMENT in files or _STATEMENT in folders:
             found.append(Path(place))
             folders.clear()
         else:
-            found += [Path(place, name) for name in files if name.endswith(".zip") and _names_a_statement(place, name)]
-        if len(found) > limits.MAX_BUNDLES:
-            raise Unreadable(f"{folder}: more than {limits.MAX_BUNDLES} bundles")
+            zips = [Path(place, name) for name in files if name.lower().endswith(ZIP_SUFFIXES)]
+            found += filter(_names_a_statement, zips)
+        if len(found) > limits.MAX_BUNDLES or len(seen) > limits.MAX_FOLDERS:
+            raise Unreadable(f"{folder}: more than {limits.MAX_BUNDLES} bundles or {limits.MAX_FOLDERS} folders")
     return sorted(found)
 
 
-def _names_a_statement(place: str, name: str) -> bool:
+def _names_a_statement(path: Path) -> bool:
     """Whether a zip's bytes name a statement: a damaged bundle must be found too."""
-    path = Path(place, name)
-    if path.is_symlink() or not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
+    if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
         return False
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return data.find(_STATEMENT.encode()) >= 0

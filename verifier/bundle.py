@@ -31,10 +31,17 @@ FILE_LIMITS = {
     "encoder.json": limits.MAX_PROOF_FILE_BYTES,
     "fingerprint.png": limits.MAX_PICTURE_BYTES,
 }
+ZIP_SUFFIXES = (
+    ".zip",
+    ".huref",
+)  # of zips that are looked for, in capitals too; one that is given may end otherwise
 RESERVED = {"signature.json": limits.MAX_SIGNATURE_BYTES}  # allowed, not read in version 1
 _ALLOWED = FILE_LIMITS | RESERVED
 _ZIP_END = struct.Struct("<4s4H2IH")  # end of central directory: ..., members, bytes of their list, its place, comment
 _ZIP_LOCATOR = 20  # bytes of a zip64 locator, which would lie before it
+_ZIP_LOCAL = struct.Struct("<4s5H3I2H")  # a member's own header: signature, ..., lengths of its name and extra field
+_ZIP_UNICODE_PATH = 0x7075
+_ZIP_AGAIN = "unpack it and give the directory, or zip that again, to a file"
 
 
 @dataclass(frozen=True)
@@ -187,7 +194,9 @@ def _read_zip(path: Path) -> Mapping[str, bytes]:
             archive = zipfile.ZipFile(stream)
             members = archive.infolist()
             _check_names([member.filename for member in members])
-            return {m.filename: _read_member(archive, m) for m in members if m.filename in FILE_LIMITS}
+            files = {m.filename: _read_member(archive, m) for m in members if m.filename in FILE_LIMITS}
+            _check_layout(stream, members, archive.start_dir)
+            return files
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -215,6 +224,41 @@ def _check_directory_size(stream: BinaryIO) -> None:
     zip64 = tail[: -_ZIP_END.size].startswith(b"PK\6\7")
     if zip64 or comment or entries > limits.MAX_ENTRIES or directory > limits.MAX_ZIP_DIRECTORY_BYTES:
         raise Unreadable(f"zip: a list of {entries} members in {directory} bytes, or a comment", code="bad-zip")
+
+
+def _check_layout(stream: BinaryIO, members: list[zipfile.ZipInfo], end: int) -> None:
+    """Members lie one after another from the first byte to `end`, where their list begins, and agree with it.
+
+    Otherwise a program that reads from the front, and not from the list at the end, may see another bundle.
+    """
+    position = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        stream.seek(position)
+        head = stream.read(_ZIP_LOCAL.size)
+        if len(head) < _ZIP_LOCAL.size:
+            raise zipfile.BadZipFile("cut short")
+        signature, _version, flags, method, _time, _date, *sizes, name, extra = _ZIP_LOCAL.unpack(head)
+        listed = [b"PK\3\4", member.flag_bits, member.compress_type, member.CRC, member.compress_size, member.file_size]
+        named = stream.read(name) == member.filename.encode("ascii")
+        if flags & 0x8:
+            raise Unreadable("zip: written as a stream, sizes behind the data", code="bad-zip", hint=_ZIP_AGAIN)
+        if position != member.header_offset or [signature, flags, method, *sizes] != listed or not named:
+            raise Unreadable(f"zip: {member.filename} lies or is called otherwise than its list says", code="bad-zip")
+        if _renames(member.extra) or _renames(stream.read(extra)):
+            raise Unreadable(f"zip: {member.filename} has a second name", code="bad-zip", hint=_ZIP_AGAIN)
+        position += _ZIP_LOCAL.size + name + extra + member.compress_size
+    if position != end:
+        raise Unreadable("zip: bytes that belong to no member", code="bad-zip", hint=_ZIP_AGAIN)
+
+
+def _renames(extra: bytes) -> bool:
+    """Whether an extra field holds Info-ZIP's Unicode path, which some programs take for the name."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<2H", extra)
+        if kind == _ZIP_UNICODE_PATH:
+            return True
+        extra = extra[4 + size :]
+    return False
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -49,7 +49,10 @@ class _WithWords(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         if args and args[0] in _WORDS:
-            return _WORDS[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+            word = args[0]
+            if Path(word).exists():  # `huref-verify *` in somebody's folder must not end with 0, nothing verified
+                raise click.UsageError(f"{word} is also here: say ./{word}, or ask from a folder without it")
+            return _WORDS[word].make_context(f"{info_name} {word}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:

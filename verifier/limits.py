@@ -18,6 +18,7 @@ MAX_SIGNATURE_BYTES = 64 * KIB  # reserved name, not read yet
 
 # Many bundles.
 MAX_BUNDLES = 100_000  # found below one folder; more is a mistake
+MAX_FOLDERS = 1_000_000  # looked into for them; a link to `/` leads to more
 MAX_JOBS = 256
 
 # JSON.

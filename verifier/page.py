@@ -18,6 +18,7 @@ from pathlib import Path
 from string import Template
 
 from verifier import __version__
+from verifier.bundle import ZIP_SUFFIXES
 from verifier.image import Picture
 from verifier.page_words import NOT_PROVEN, NOT_PROVEN_DEVELOPMENT, PLAIN, VERDICT_WORDS
 from verifier.report import WHY, Check, Report, Status, counts_text, printable
@@ -244,7 +245,7 @@ def _reproduce(report: Report, options: Options) -> str:
         f"# exit code {report.exit_code}: {report.verdict}",
         " ".join(command),
     ]
-    if report.files and not report.bundle.endswith(".zip"):
+    if report.files and not report.bundle.lower().endswith(ZIP_SUFFIXES):
         lines += ["# the bundle's files: the digests must be those above", f"cd {path}"]
         lines.append(f"sha256sum {' '.join(map(html.escape, sorted(report.files)))}")
     text = "\n".join(lines)

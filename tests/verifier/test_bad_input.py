@@ -215,6 +215,84 @@ def test_zip_with_a_comment(bundle, tmp_path):
     undecided(path, "")
 
 
+def read_from_the_front(data: bytes) -> dict[str, bytes]:
+    """What a program sees that reads a zip as it arrives, each member's own header before its data. Stored members."""
+    position, seen = 0, {}
+    while data[position : position + 4] == b"PK\3\4":
+        size, _, name, extra = struct.unpack_from("<2I2H", data, position + 18)
+        begin = position + 30 + name + extra
+        seen[data[position + 30 : position + 30 + name].decode()] = data[begin : begin + size]
+        position = begin + size
+    return seen
+
+
+def hide_in_the_reserved_file(path: Path, members: list[tuple[str | zipfile.ZipInfo, bytes]], other: bytes) -> None:
+    """The file that nobody reads holds another picture with a header, and says of itself that it is empty."""
+    hidden = write_zip(path, [("fingerprint.png", other)], zipfile.ZIP_STORED).read_bytes()
+    hidden = hidden[: hidden.index(b"PK\1\2")]
+    data = bytearray(write_zip(path, [*members, ("signature.json", hidden)], zipfile.ZIP_STORED).read_bytes())
+    at = data.index(b"signature.json") - 30
+    data[at + 18 : at + 26] = bytes(8)  # its sizes
+    path.write_bytes(bytes(data))
+
+
+def put_in_front(path: Path, members: list[tuple[str | zipfile.ZipInfo, bytes]], other: bytes) -> None:
+    """Two zips end to end: the list at the end is the second one's."""
+    first = write_zip(path, [("fingerprint.png", other)], zipfile.ZIP_STORED).read_bytes()
+    path.write_bytes(first + write_zip(path, members, zipfile.ZIP_STORED).read_bytes())
+
+
+@pytest.mark.parametrize("forge", [put_in_front, hide_in_the_reserved_file])
+def test_zip_that_is_another_bundle_when_read_from_the_front(bundle, tmp_path, forge):
+    path, members, other = tmp_path / "b.zip", members_of(bundle), b"another picture"
+    honest = read_files(write_zip(path, members, zipfile.ZIP_STORED))
+    assert read_from_the_front(path.read_bytes()) == honest
+    forge(path, members, other)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("fingerprint.png") == honest["fingerprint.png"]
+    front = read_from_the_front(path.read_bytes())
+    assert front["fingerprint.png"] == other
+    undecided(path, "zip: .* lies or is called otherwise than its list says")
+
+
+def test_zip_with_a_second_name(bundle, tmp_path):
+    """Info-ZIP's Unicode path: `unzip` shows the reserved file, which nobody reads, as the picture."""
+    members = []
+    for name, called, data in (
+        ("signature.json", b"fingerprint.png", b"another picture"),
+        ("fingerprint.png", b"signature.json", (bundle / "fingerprint.png").read_bytes()),
+    ):
+        info = zipfile.ZipInfo(name)
+        path = b"\1" + struct.pack("<I", zlib.crc32(name.encode())) + called
+        info.extra = struct.pack("<2HB", 0x5455, 1, 0) + struct.pack("<2H", 0x7075, len(path)) + path  # behind a time
+        members.append((info, data))
+    members += [(name, data) for name, data in members_of(bundle) if name != "fingerprint.png"]
+    undecided(write_zip(tmp_path / "b.zip", members), "signature.json has a second name")
+
+
+def test_zip_written_as_a_stream(bundle, tmp_path):
+    """Sizes behind the data: where a member ends is then for each program to find."""
+    reader, writer = os.pipe()
+    members = [(name, data[:100]) for name, data in members_of(bundle)]  # what a pipe holds
+    with os.fdopen(writer, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    with os.fdopen(reader, "rb") as stream:
+        (tmp_path / "b.zip").write_bytes(stream.read())
+    undecided(tmp_path / "b.zip", "written as a stream")
+
+
+def test_zip_with_bytes_between_members_and_list(bundle, tmp_path):
+    data = write_zip(tmp_path / "b.zip", members_of(bundle)).read_bytes()
+    at = data.index(b"PK\1\2")
+    end = bytearray(data[-22:])
+    end[16:20] = struct.pack("<I", at + 4)
+    (tmp_path / "b.zip").write_bytes(data[:at] + b"more" + data[at:-22] + end)
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        assert archive.testzip() is None
+    undecided(tmp_path / "b.zip", "bytes that belong to no member")
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_spoilt_zip_never_crashes(tmp_path_factory, data):

@@ -83,3 +83,12 @@ def test_a_bundle_may_be_called_profiles(bundle, tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["./profiles", "--allow-dev-srs"])
     assert result.output.strip().splitlines()[-1].startswith("ACCEPTED")
     assert CliRunner().invoke(main, ["profiles", "other"]).exit_code == 2
+
+
+def test_a_bundle_called_profiles_is_not_taken_for_the_word(bundle, tmp_path, monkeypatch):
+    """`huref-verify *` where somebody called a bundle so: 0 would say that it was accepted."""
+    bundle.rename(tmp_path / "profiles")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["profiles"])
+    assert result.exit_code == 2
+    assert "say ./profiles" in result.stderr

@@ -135,23 +135,41 @@ def test_finding(three, bundle):
     (three / "other.zip").write_bytes(b"PK and nothing about a bundle")
     (three / "empty.zip").touch()
     (three / "loop").symlink_to(three)
-    (three / "linked.zip").symlink_to(three / "b.zip")
+    (three / "a" / "linked.ZIP").symlink_to(three / "b.zip")
+    shutil.copy(three / "b.zip", three / "c.huref")
+    shutil.copytree(bundle, three.parent / "elsewhere" / "bundle")
+    (three / "link").symlink_to(three.parent / "elsewhere")
     (three / "named").mkdir()
     (three / "named" / "statement.json").mkdir()  # no bundle's statement: found, and not accepted
     found = find_bundles(three)
     assert [path.relative_to(three).as_posix() for path in found] == [
         "a/good",
+        "a/linked.ZIP",
         "b.zip",
+        "c.huref",
         "damaged.zip",
+        "link/bundle",
         "named",
         "z bad",
     ]
 
 
-def test_finding_ends(three, monkeypatch):
-    monkeypatch.setattr(verifier.limits, "MAX_BUNDLES", 2)
-    with pytest.raises(Unreadable, match="more than 2"):
+@pytest.mark.parametrize("limit", ["MAX_BUNDLES", "MAX_FOLDERS"])
+def test_finding_ends(three, monkeypatch, limit):
+    monkeypatch.setattr(verifier.limits, limit, 2)
+    with pytest.raises(Unreadable, match=r"more than .*2"):
         find_bundles(three)
+
+
+def test_a_bundle_behind_a_link_is_verified(three, bundle, monkeypatch):
+    """A bundle moved out of the folder, a link left in its place: whoever uses it still finds it there."""
+    shutil.rmtree(three / "z bad")
+    (three / "z bad").symlink_to(bundle)
+    put_point(bundle, 0, bytes(64))
+    monkeypatch.chdir(three)
+    result = CliRunner().invoke(main, ["-r", ".", "--allow-dev-srs"])
+    assert result.exit_code == 4
+    assert "REJECTED   z bad  at step 3" in result.output
 
 
 # ---------------------------------------- processes
