@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from prover.verifier_process import run_verifier
+from prover.verifier_process import COMPARE, run_verifier
 
 
 @click.command("compare")
@@ -32,8 +32,7 @@ def compare(
     Runs `huref-verify compare`, which verifies both first. Exit codes are its own: 0 compared, whatever the verdict;
     2 wrong usage; 3 undecided, or not comparable; 4 a bundle is rejected.
     """
-    arguments = ["compare"]
-    arguments += ["--allow-dev-srs"] * allow_dev_srs + ["--json"] * as_json
+    arguments = ["--allow-dev-srs"] * allow_dev_srs + ["--json"] * as_json
     arguments += [] if report is None else ["--report", os.fspath(report)]
     arguments += [] if time_limit is None else ["--time-limit", time_limit]
-    context.exit(run_verifier([*arguments, "--", os.fspath(left), os.fspath(right)]))
+    context.exit(run_verifier([*arguments, "--", os.fspath(left), os.fspath(right)], COMPARE))

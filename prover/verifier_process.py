@@ -10,26 +10,28 @@ from pathlib import Path
 
 _ROOT = str(Path(__file__).resolve().parent.parent)  # where the verifier lies beside this package
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); sys.argv[0] = 'huref-verify'; "
-    "from verifier.cli import main; main()"
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); sys.argv[0] = 'huref-verify{words}'; "
+    "from verifier.{module} import {name}; {name}()"
 )
+MAIN = _START.format(words="", module="cli", name="main")
+COMPARE = _START.format(words=" compare", module="compare_cli", name="compare")  # also where a file is called compare
 
 
-def verifier_command(arguments: Sequence[str]) -> list[str]:
-    """What runs `huref-verify ARGUMENTS`: isolated, with this process's modules.
+def verifier_command(arguments: Sequence[str], start: str = MAIN) -> list[str]:
+    """What runs `huref-verify ARGUMENTS` (or another of its commands): isolated, with this process's modules.
 
     Isolated, so that no module of the folder it is started in is imported: that folder may hold others' bundles.
     """
     places = dict.fromkeys([_ROOT, *(place for place in sys.path if Path(place).is_absolute())])
-    return [sys.executable, "-I", "-c", _START, json.dumps(list(places)), *arguments]
+    return [sys.executable, "-I", "-c", start, json.dumps(list(places)), *arguments]
 
 
-def run_verifier(arguments: Sequence[str]) -> int:
+def run_verifier(arguments: Sequence[str], start: str = MAIN) -> int:
     """Run `huref-verify` with this process's input and output; its exit code.
 
     An interrupt reaches it too, since it is of the same group; it is waited for, so that it can clean up.
     """
-    process = subprocess.Popen(verifier_command(arguments))
+    process = subprocess.Popen(verifier_command(arguments, start))
     while True:
         try:
             return process.wait()

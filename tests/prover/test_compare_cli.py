@@ -38,6 +38,7 @@ def test_the_shipped_examples(other, verdict, low, high, tmp_path):
 
 
 def test_exit_codes_and_options_pass_through(tmp_path):
+    (tmp_path / "compare").mkdir()  # not taken for the verifier's word
     bad = tmp_path / "-bad"
     shutil.copytree(EXAMPLE, bad)
     (bad / "link.json").write_text("{}")

@@ -85,10 +85,11 @@ def test_a_bundle_may_be_called_profiles(bundle, tmp_path, monkeypatch):
     assert CliRunner().invoke(main, ["profiles", "other"]).exit_code == 2
 
 
-def test_a_bundle_called_profiles_is_not_taken_for_the_word(bundle, tmp_path, monkeypatch):
+@pytest.mark.parametrize("word", ["profiles", "compare"])
+def test_a_bundle_called_so_is_not_taken_for_the_word(bundle, tmp_path, monkeypatch, word):
     """`huref-verify *` where somebody called a bundle so: 0 would say that it was accepted."""
-    bundle.rename(tmp_path / "profiles")
+    bundle.rename(tmp_path / word)
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["profiles"])
+    result = CliRunner().invoke(main, [word])
     assert result.exit_code == 2
-    assert "say ./profiles" in result.stderr
+    assert f"say ./{word}" in result.stderr
