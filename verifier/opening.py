@@ -156,9 +156,9 @@ def _check_description(statement: Statement, profile: Profile, weights: Path) ->
 
 def _make_committer(statement: Statement, profile: Profile, workers: Workers) -> RowCommitter:
     k = profile.size_class.k
-    srs = parse_srs(read_trusted_file(profile.folder / f"srs/k{k}.srs", profile.srs.sha256), k)
+    srs = parse_srs(read_trusted_file(profile.path(f"srs/k{k}.srs"), profile.srs.sha256), k)
     settings, vk = (
-        workers.write(name, read_trusted_file(profile.folder / "link" / name, digest))
+        workers.write(name, read_trusted_file(profile.path(f"link/{name}"), digest))
         for name, digest in (
             ("settings.json", profile.link.digests.settings),
             ("vk.key", profile.link.digests.vk),
