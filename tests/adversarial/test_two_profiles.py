@@ -1,13 +1,21 @@
-"""A bundle of one published profile that claims to be of the other. No proofs are made."""
+"""Both published profiles have an example bundle that verifies; one that claims the other profile is rejected.
+
+No proofs are made: `base-large.huref` is the shipped base model under `large-dev`, made by tests/make_examples.py.
+"""
 
 from __future__ import annotations
 
 import base64
+import io
 import json
+import zipfile
+
+import numpy as np
+from PIL import Image
 
 from circuits.profiles import CIRCUITS, load_profile
 from tests.adversarial.cheats import edit, expect_rejected, proof_of, put, verify
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, EXAMPLE_LARGE
 
 SMALL, LARGE = load_profile("tiny-dev"), load_profile("large-dev")
 
@@ -15,6 +23,29 @@ SMALL, LARGE = load_profile("tiny-dev"), load_profile("large-dev")
 def example() -> dict[str, bytes]:
     """The shipped bundle, of profile tiny-dev."""
     return {file.name: file.read_bytes() for file in EXAMPLE.iterdir()}
+
+
+def example_of_large() -> dict[str, bytes]:
+    """The same model's bundle, of profile large-dev."""
+    with zipfile.ZipFile(EXAMPLE_LARGE) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_example_of_large_is_accepted_and_shows_the_same_picture(tmp_path):
+    """The profiles differ in the length of vectors and in the scale of S', by whose rounding z moves a little."""
+    large = example_of_large()
+    report = verify(large, tmp_path)
+    assert (report.verdict, report.profile) == ("accepted", "large-dev"), report.failure
+    ours, theirs = (
+        np.asarray(Image.open(io.BytesIO(files["fingerprint.png"])).convert("RGB"), dtype=int)
+        for files in (example(), large)
+    )
+    assert np.abs(ours - theirs).max() <= 2
+
+
+def test_step1_a_proof_of_large_under_tiny(tmp_path):
+    report = verify(edit(example_of_large(), "statement.json", put("profile", "name", "tiny-dev")), tmp_path)
+    expect_rejected(report, 1, "encoder.json.proof", "expected")
 
 
 def of_length(files: dict[str, bytes], name: str, length: int) -> dict[str, bytes]:
