@@ -17,6 +17,7 @@ from circuits.size_classes import SizeClass, size_class
 
 CIRCUITS = ("link", "encoder")
 DEFAULT_PROFILE = "tiny-dev"
+FPM_FILES = {"encoder": "encoder.onnx", "head": "head.npz", "generator": "generator.onnx"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Profile:
 
     def fpm(self, name: str) -> Path:
         """A file of the fingerprinting model: encoder.onnx, head.npz or generator.onnx."""
-        return self.folder / "fpm" / name
+        return fpm_file(self.folder, name)
 
     def circuit(self, name: str) -> CircuitFiles:
         """The circuit `link` or `encoder`."""
@@ -90,6 +91,12 @@ class Profile:
         )
 
 
+def fpm_file(folder: Path, name: str) -> Path:
+    """A file of the fingerprinting model of the profile in `folder`: its own, or the one that the profiles share."""
+    own = folder / "fpm" / name
+    return own if own.exists() else folder.parent / "fpm" / name
+
+
 def profiles_folder() -> Path:
     """Where published profiles lie: in the installed verifier, or in a source checkout's artifacts/."""
     spec = importlib.util.find_spec("verifier")  # located, never imported: prover and verifier share no code
@@ -98,6 +105,12 @@ def profiles_folder() -> Path:
         if installed.is_dir():
             return installed
     return Path(__file__).resolve().parent.parent / "artifacts" / "profiles"
+
+
+def published() -> list[str]:
+    """Names of the published profiles, smallest size class first."""
+    found = {path.parent.name: json.loads(path.read_text()) for path in profiles_folder().glob("*/profile.json")}
+    return sorted(found, key=lambda name: (int(found[name]["size_class"]["k"]), name))
 
 
 def load_profile(name_or_folder: str | Path = DEFAULT_PROFILE) -> Profile:
@@ -110,13 +123,14 @@ def load_profile(name_or_folder: str | Path = DEFAULT_PROFILE) -> Profile:
         folder = profiles_folder() / str(name_or_folder)
     path = folder / "profile.json"
     if not path.is_file():
-        known = sorted(p.parent.name for p in profiles_folder().glob("*/profile.json"))
-        raise UsageError(f"unknown profile {str(name_or_folder)!r}", step="profile", hint=f"one of {', '.join(known)}")
+        raise UsageError(
+            f"unknown profile {str(name_or_folder)!r}", step="profile", hint=f"one of {', '.join(published())}"
+        )
     document = json.loads(path.read_text())
     profile = Profile(folder, document, sha256_file(path))
     expected: list[tuple[Path, str]] = [(profile.srs, document["srs"]["sha256"])]
     expected.append((folder / "srs" / "k1.srs", document["srs"]["verify_sha256"]))
-    for part, name in (("encoder", "encoder.onnx"), ("head", "head.npz"), ("generator", "generator.onnx")):
+    for part, name in FPM_FILES.items():
         expected.append((profile.fpm(name), document["fpm"][part]))
     for circuit in CIRCUITS:
         files = profile.circuit(circuit)

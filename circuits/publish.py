@@ -22,7 +22,7 @@ from circuits.digests import sha256_file, write_atomically
 from circuits.encoder_circuit import encoder_circuit_graph
 from circuits.errors import CircuitError
 from circuits.link_circuit import link_graph
-from circuits.profiles import CIRCUITS, CircuitFiles
+from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, FPM_FILES, CircuitFiles, fpm_file
 from circuits.size_classes import LINK_SLOTS, RESERVED_ROWS, SizeClass, size_class
 
 PROJECTION_SEED_TEXT = b"huref-zk/v1/projection-seed: nothing up my sleeve"
@@ -32,15 +32,20 @@ FAMILIES = (  # in the order of docs/families.md
 )  # fmt: skip
 SETTINGS_TIME_LIMIT_S = 300.0
 PROVE_TIME_LIMIT_S = 900.0
+# What the project publishes: size class and `shift`. Terms grow as K d sqrt(e_t), and c_t = g 2^shift / |S_t| must stay
+# between 2^10 and 2^32: docs/scale.md has what true shapes give.
+PUBLISHED = {"tiny-dev": ("tiny", 50), "large-dev": ("large", 64)}
+PROFILES = Path("artifacts/profiles")
 
 
 def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust: str) -> dict[str, Any]:
-    """Write every file of the profile `folder`; its `fpm/` must be there. Returns the document.
+    """Write every file of the profile `folder`, but for the fingerprinting model, which must be there or beside it.
 
-    Existing SRS and settings are kept when they still fit. Raises CircuitError when ezkl refuses.
+    Returns the document. Existing SRS and settings are kept when they still fit. Raises CircuitError when ezkl refuses.
     """
     onnx_files = {"link": link_graph(size)}
-    encoder = onnx.load(str(folder / "fpm" / "encoder.onnx"))
+    fpm = {part: fpm_file(folder, file) for part, file in FPM_FILES.items()}
+    encoder = onnx.load(str(fpm["encoder"]))
     onnx_files["encoder"] = encoder_circuit_graph(size, g, shift, encoder)
     srs_path = folder / "srs" / f"k{size.k}.srs"
     if not srs_path.exists():
@@ -65,7 +70,7 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
     write_atomically(folder / "srs" / "k1.srs", small.to_bytes())
     features = encoder.graph.output[0].type.tensor_type.shape.dim[0].dim_value
     scale = json.loads((folder / "encoder" / "settings.json").read_text())["model_output_scales"][0]
-    generator = onnx.load(str(folder / "fpm" / "generator.onnx"))
+    generator = onnx.load(str(fpm["generator"]))
     image = [d.dim_value for d in generator.graph.output[0].type.tensor_type.shape.dim]
     document = {
         "type": "application/vnd.huref-zk.profile+json;version=1",
@@ -77,11 +82,7 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
             "trust": trust,
         },
         "circuits": records,
-        "fpm": {
-            "encoder": sha256_file(folder / "fpm" / "encoder.onnx"),
-            "head": sha256_file(folder / "fpm" / "head.npz"),
-            "generator": sha256_file(folder / "fpm" / "generator.onnx"),
-        },
+        "fpm": {part: sha256_file(path) for part, path in fpm.items()},
         "projection": {"g": g, "seed": hashlib.sha256(PROJECTION_SEED_TEXT).hexdigest()},
         "quantization": "rms16-int8-v1",
         "layers": "last-2",
@@ -175,23 +176,29 @@ def _usable_rows(files: CircuitFiles, size: SizeClass, srs_path: Path) -> int:
 
 
 @click.command()
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path),
-    default=Path("artifacts/profiles/tiny-dev"),
-    show_default=True,
-)
-@click.option("--name", default="tiny-dev", show_default=True)
-@click.option("--size", "size_name", default="tiny", show_default=True)
+@click.option("--name", help="Profile to publish. Default: every one that the project publishes.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Its folder. Default: artifacts/profiles/NAME.")
+@click.option("--size", "size_name", help="Size class. Default: the published profile's, or tiny.")
+@click.option("--shift", type=int, help="S'_t has root mean square 2^shift. Default: the published profile's, or 50.")
 @click.option("--g", default=16, show_default=True)
-@click.option("--shift", default=50, show_default=True)
 @click.option("--trust-file", type=click.Path(path_type=Path), default=Path("verifier/trust.json"), show_default=True)
-def main(folder: Path, name: str, size_name: str, g: int, shift: int, trust_file: Path) -> None:
-    """Publish a profile with a development SRS and pin it in the verifier's trust.json."""
-    publish(folder, name, size_class(size_name), g, shift, "development")
-    pinned = json.loads(trust_file.read_text()) if trust_file.exists() else {"profiles": {}}
-    pinned["profiles"][name] = sha256_file(folder / "profile.json")
-    write_atomically(trust_file, (json.dumps(pinned, sort_keys=True, indent=1) + "\n").encode())
+def main(
+    name: str | None, folder: Path | None, size_name: str | None, shift: int | None, g: int, trust_file: Path
+) -> None:
+    """Publish profiles with development SRS and pin them in the verifier's trust.json.
+
+    Whatever has not changed is kept: with a new generator alone no key is built.
+    """
+    if name is None and (folder, size_name, shift) != (None, None, None):
+        raise click.UsageError("--folder, --size and --shift are of one profile: give --name")
+    for one in PUBLISHED if name is None else (name,):
+        usual_size, usual_shift = PUBLISHED.get(one, PUBLISHED[DEFAULT_PROFILE])
+        target = folder or PROFILES / one
+        size = size_class(size_name or usual_size)
+        publish(target, one, size, g, usual_shift if shift is None else shift, "development")
+        pinned = json.loads(trust_file.read_text()) if trust_file.exists() else {"profiles": {}}
+        pinned["profiles"][one] = sha256_file(target / "profile.json")
+        write_atomically(trust_file, (json.dumps(pinned, sort_keys=True, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

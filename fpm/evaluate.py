@@ -35,7 +35,7 @@ from fpm.generator_figures import (
 from fpm.real_figures import real_figures
 from fpm.rounding import rounding_figures
 from fpm.synthetic import offspring
-from fpm.train import PUBLISHED, ROOT
+from fpm.train import PROFILE, PUBLISHED, ROOT
 
 __all__ = ["Fingerprinter", "Painter", "at_angle", "main"]
 
@@ -44,7 +44,7 @@ def encoder_part(finger: Fingerprinter, models: int, variants: Path | None, plot
     """Figures of the encoder, and two plots."""
     base, children = offspring(models, TEST_SEED, NOISES)
     figures = {"synthetic": synthetic_figures(finger, base, children)}
-    seed = bytes.fromhex(json.loads((PUBLISHED.parent / "profile.json").read_text())["projection"]["seed"])
+    seed = bytes.fromhex(json.loads((PROFILE / "profile.json").read_text())["projection"]["seed"])
     figures["real"] = real_figures(finger, ROOT / "artifacts" / "models", seed, finger(base), variants)
     plots.sweep_plot(
         figures["synthetic"]["offspring"], figures["real"]["noise_on_base"], plots_folder / "fpm-noise.png"

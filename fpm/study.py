@@ -33,7 +33,7 @@ from fpm.encoder_figures import NOISES, TEST_SEED, Figures, Fingerprinter, at_09
 from fpm.export import encoder_graph
 from fpm.plots import study_plot
 from fpm.synthetic import offspring
-from fpm.train import PUBLISHED, ROOT, RUNS
+from fpm.train import PROFILE, ROOT, RUNS
 from fpm.train_encoder import EncoderTraining, train_encoder
 
 ARCHITECTURES = {
@@ -91,7 +91,7 @@ def cost(name: str, columns: int, work: Path, proofs_made: int) -> Figures:
     size = replace(SIZE, encoder_inner_columns=columns)
     encoder = Encoder(ARCHITECTURES[name])
     encoder.round_weights()
-    srs = PUBLISHED.parent / "srs" / f"k{size.k}.srs"
+    srs = PROFILE / "srs" / f"k{size.k}.srs"
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
         files = {part: scratch / part for part in ("circuit.onnx", "settings.json", "circuit.ezkl", "vk.key", "pk.key")}

@@ -26,7 +26,8 @@ from fpm.train_encoder import EncoderTraining, train_encoder
 from fpm.train_generator import GeneratorTraining, train_generator
 
 ROOT = Path(__file__).resolve().parent.parent
-PUBLISHED = ROOT / "artifacts" / "profiles" / "tiny-dev" / "fpm"
+PUBLISHED = ROOT / "artifacts" / "profiles" / "fpm"  # shared by the published profiles
+PROFILE = PUBLISHED.parent / "tiny-dev"
 RUNS = Path(__file__).resolve().parent / "runs"
 
 

@@ -53,9 +53,10 @@ class Progress:
         self._done(what, bar.tasks[0].finished_time or 0.0)
 
     @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """A step that reports nothing of itself."""
-        expected = self._timings().get(what, _FIRST_GUESS_S.get(what, 10.0))
+    def timed(self, what: str, size: str = "") -> Iterator[None]:
+        """A step that reports nothing of itself; how long it took is remembered by step and `size`."""
+        key = f"{what} {size}".strip()
+        expected = self._timings().get(key, _FIRST_GUESS_S.get(what, 10.0))
         start = time.monotonic()
         with self._bar() as bar:
             task = bar.add_task(what, total=expected)
@@ -66,7 +67,7 @@ class Progress:
                 stop()
             bar.update(task, completed=expected)
         elapsed = time.monotonic() - start
-        write_atomically(self._record, json.dumps({**self._timings(), what: round(elapsed, 2)}).encode())
+        write_atomically(self._record, json.dumps({**self._timings(), key: round(elapsed, 2)}).encode())
         self._done(what, elapsed)
 
     def _bar(self) -> RichProgress:

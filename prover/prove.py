@@ -18,21 +18,21 @@ from typing import Any
 import numpy as np
 
 from circuits import keys, proofs
-from circuits.errors import CircuitError, UsageError
+from circuits.errors import CircuitError
 from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
-from circuits.size_classes import TERM_COUNT, smallest_class_for
+from circuits.size_classes import TERM_COUNT
 from prover.bundle import Proof, assemble
 from prover.commitments import Committer, SaltedMatrix, cut, pad
-from prover.families import Shape
 from prover.field import FieldVector
 from prover.fingerprint import features_of, picture_of, z_of
 from prover.jobs import Job
 from prover.link import LinkArgument
+from prover.profile_choice import check_size, scale_of
 from prover.progress import Progress
 from prover.salts import vector_salt
 from prover.statement import build_statement, canonical, weights_commitment
-from prover.terms import FingerprintInput, scale_integers
+from prover.terms import FingerprintInput
 from prover.transcript import Transcript
 from prover.workers import Pool, Processes
 
@@ -47,18 +47,6 @@ class Fingerprint:
     cm: str
     z: np.ndarray[Any, np.dtype[np.float64]]
     scale: tuple[int, ...]
-
-
-def check_size(profile: Profile, shape: Shape) -> None:
-    """UsageError unless the model fits the profile's size class: max(d, every e_t, 6 g^2) <= M."""
-    longest = max(shape.hidden_size, shape.heads * shape.head_dim, shape.intermediate_size, TERM_COUNT * profile.g**2)
-    if longest > profile.size.data_length:
-        raise UsageError(
-            f"config.json: a vector of {longest} entries does not fit size class {profile.size.name}, "
-            f"which holds {profile.size.data_length}",
-            step="size class",
-            hint=f"class {smallest_class_for(longest).name} would; huref circuits list shows what is published",
-        )
 
 
 class FingerprintProver:
@@ -108,7 +96,8 @@ class FingerprintProver:
             z = self.z(encoder)
             picture = picture_of(z, self.profile.fpm("generator.onnx"))
             argument = self.link_argument(matrices, s_prime)
-            witness = argument.run(self.transcript, self.seed, self.session)
+            with self.progress.timed("link argument", self.size.name):
+                witness = argument.run(self.transcript, self.seed, self.session)
             link = self.link_proof(witness.vectors)
         points = [*rows.values(), s_point, *witness.y_points]
         cm = weights_commitment(self.statement, b"".join(rows.values()))
@@ -116,8 +105,7 @@ class FingerprintProver:
 
     def scale_integers(self) -> tuple[int, ...]:
         """c_t = round(g 2^shift / |S_t|)."""
-        c_min = int(self.profile.document["scale"]["c_min"])
-        return scale_integers(self.source.terms, self.profile.g, self.profile.shift, c_min)
+        return scale_of(self.profile, self.source)
 
     def build_statement(self) -> dict[str, Any]:
         """The statement document."""
@@ -178,7 +166,7 @@ class FingerprintProver:
 
         def make() -> bytes:
             key = keys.proving_key(self.profile, circuit, self.progress.notice)
-            with self.progress.timed(f"prove {circuit}"):
+            with self.progress.timed(f"prove {circuit}", self.size.name):
                 answer = proofs.prove(
                     vectors,
                     compiled=key.compiled,

@@ -11,15 +11,14 @@ from pathlib import Path
 import click
 
 from circuits.errors import CircuitError, UsageError
-from circuits.profiles import DEFAULT_PROFILE, load_profile
 from prover import bundle as bundles
 from prover import secret as secret_files
 from prover.jobs import job
+from prover.profile_choice import read_for_profile
 from prover.progress import Progress
-from prover.prove import FingerprintProver, check_size
+from prover.prove import FingerprintProver
 from prover.secret import Secret
 from prover.statement import METADATA_FIELDS, build_statement, canonical, check_metadata
-from prover.terms import TermRules, load_fingerprint_input
 from prover.verifier_process import verifier_command
 from prover.workers import DaskCluster, Processes
 
@@ -52,7 +51,7 @@ def _refuse_tokens(_context: click.Context, _option: click.Parameter, value: str
     type=click.Path(path_type=Path),
     help="Where the salt seed is kept, mode 0600. Default: the user's data directory.",
 )
-@click.option("--profile", "profile_name", default=DEFAULT_PROFILE, show_default=True, help="Published profile.")
+@click.option("--profile", "profile_name", help="Published profile. Default: the smallest that admits the model.")
 @click.option("--model-name", default="", help="Free text in the statement.")
 @click.option("--model-version", default="", help="Free text in the statement.")
 @click.option("--model-maker", default="", help="Free text in the statement.")
@@ -68,7 +67,7 @@ def prove(
     checkpoint: Path,
     target: Path,
     secret_path: Path | None,
-    profile_name: str,
+    profile_name: str | None,
     model_name: str,
     model_version: str,
     model_maker: str,
@@ -90,9 +89,10 @@ def prove(
     if jobs is not None and dask_address is not None:
         raise UsageError("--jobs and --dask: one of them", step="commit to rows")
     pool = Processes(jobs) if dask_address is None else DaskCluster(dask_address)
-    profile = load_profile(profile_name)
-    source = load_fingerprint_input(checkpoint, TermRules.of_profile(profile.document))
-    check_size(profile, source.shape)
+    with progress.timed("read, quantize"):
+        profile, source = read_for_profile(checkpoint, profile_name)
+    if profile_name is None:
+        progress.notice(f"profile {profile.name}, the smallest published one that admits this model")
     path = secret_path or secret_files.default_path(source.weights_sha256)
     secret = secret_files.load_or_create(path, target, source.weights_sha256)
     everything_public = canonical(build_statement(profile, source, (), metadata))

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "artifacts" / "models"
 EXAMPLE = ROOT / "artifacts" / "bundles" / "base"
+EXAMPLE_LARGE = ROOT / "artifacts" / "bundles" / "base-large.huref"  # the same model under profile large-dev
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,23 @@
 """Step 11, opening: the row commitments computed again from a checkpoint and the maker's secret.
 
-Source: docs/protocol.md sections 3 and 7.
+A matrix's rows are compared all at once: for factors r_j that the verifier draws now, sum_j r_j C_j = C(sum_j r_j
+row_j). If any C_j is another point than its row's, that holds for at most one in 2^128 choices of r_j, whatever the
+maker did before. Where it does not hold, the matrix is committed row by row, to name the first that differs.
+
+Source: docs/protocol.md sections 3, 7 and 9.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections import deque
-from collections.abc import Iterator
+import itertools
+import secrets
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -19,7 +25,7 @@ from verifier import limits, strict_json
 from verifier.checkpoint import Tensors, Tokens, read_file, read_tokens
 from verifier.curve import Srs, make_bases, negate, parse_srs, to_file_form
 from verifier.encoding import FIELD_MODULUS, SCALAR_BYTES, u32be
-from verifier.errors import BadOpening, Rejected, Unreadable
+from verifier.errors import BadOpening, Rejected, ToolFailure, Unreadable
 from verifier.families import Family
 from verifier.folding import Int8Array, quantized_matrices
 from verifier.model_config import read_model
@@ -32,7 +38,9 @@ SALTS = 16
 # Bytes are committed as 0..255, half the work of 254-bit negatives, and OFFSET times 1...1 is taken off again.
 OFFSET = 128
 _SCALARS_AT_A_TIME = 1 << 18
-_IN_FLIGHT = 4
+FACTOR_BITS = 128  # of each r_j
+_LIMB_BITS = 22  # limb * 127 * limits.MAX_ROWS < 2^53: sums are exact in float64
+_ENTRIES_AT_A_TIME = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ class RowCommitter:
     def __init__(self, workers: Workers, srs: Srs, usable_rows: int, width: int, data_length: int, keys: Keys) -> None:
         """For rows of `width` bytes in vectors whose salt begins at entry `data_length`."""
         self._workers, self._keys, self._width = workers, keys, width
-        unusable = (1 << srs.k) - usable_rows
+        self._g2, self._unusable = srs.g2, (1 << srs.k) - usable_rows
+        unusable = self._unusable
         touched = srs.lagrange_points([*range(width), *range(data_length, data_length + SALTS)])
         # -128 sum L_i, so that scalars w_i + 128 commit to w_i
         first = make_bases(touched[:width], srs.g2, unusable)
@@ -96,6 +105,30 @@ class RowCommitter:
         scalars[:, self._width : self._width + SALTS] = np.frombuffer(packed, np.uint8).reshape(-1, SALTS, SCALAR_BYTES)
         scalars[:, self._width + SALTS, 0] = 1
         return self._workers.multiply_message(scalars.tobytes(), len(rows), self._keys, self._bases)
+
+    def commit_sums(self, sums: Sequence[Sequence[int]]) -> list[bytes]:
+        """`C(v)` of each v: `width` entries and 16 salts, any integers."""
+        return self._workers.multiply(sums, self._keys, self._bases, self._capacity)
+
+    def sum_of_points(self, factors: Sequence[int], points: Sequence[bytes]) -> bytes:
+        """`sum_j r_j C_j`."""
+        bases = make_bases([to_file_form(point) for point in points], self._g2, self._unusable)
+        path = self._workers.write_bases(bases)
+        (result,) = self._workers.multiply([factors], self._keys, path, bases.capacity)
+        path.unlink(missing_ok=True)
+        return result
+
+
+def sum_of_rows(matrix: Int8Array, factors: Sequence[int]) -> list[int]:
+    """`sum_j r_j row_j`, [d] integers, exact: int8 [n, d] times the limbs of n factors below 2^128."""
+    mask, count = (1 << _LIMB_BITS) - 1, -(-FACTOR_BITS // _LIMB_BITS)
+    limbs = np.array([[r >> (_LIMB_BITS * i) & mask for r in factors] for i in range(count)], dtype=np.float64)
+    total = np.zeros((count, matrix.shape[1]))
+    step = max(1, _ENTRIES_AT_A_TIME // matrix.shape[1])
+    for begin in range(0, len(matrix), step):
+        total += limbs[:, begin : begin + step] @ matrix[begin : begin + step].astype(np.float64)
+    columns = total.T.astype(np.int64).tolist()
+    return [sum(value << (_LIMB_BITS * i) for i, value in enumerate(column)) for column in columns]
 
 
 def check_opening(
@@ -117,21 +150,26 @@ def check_opening(
     if opening.cm != cm:
         raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
     family, tokens = _check_description(statement, profile, weights)
-    digest = hashlib.sha256()
-    committer = _make_committer(statement, profile, workers)
-    waiting: deque[tuple[str, int, tuple[bytes, ...], Future[list[bytes]]]] = deque()
-    matrices = quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)
-    for (name, matrix), expected in zip(matrices, points.rows, strict=True):
-        label = name.encode("ascii")
+    committer, digest = _make_committer(statement, profile, workers), hashlib.sha256()
+    sums: list[list[int]] = []
+    stated: list[Future[bytes]] = []
+    for index, (name, matrix) in enumerate(quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)):
+        workers.deadline.remaining()
+        label, expected = name.encode("ascii"), points.rows[index]
         digest.update(u32be(len(label)) + label + u32be(matrix.shape[0]) + u32be(matrix.shape[1]) + matrix.tobytes())
-        for begin, rows, salts in _batches(matrix, committer.rows_at_a_time, opening.seed, statement, name):
-            workers.deadline.remaining()
-            work = workers.submit(functools.partial(committer.commit, rows, salts))
-            waiting.append((name, begin, expected[begin : begin + len(rows)], work))
-            if len(waiting) >= _IN_FLIGHT:
-                _compare(*waiting.popleft())
-    while waiting:
-        _compare(*waiting.popleft())
+        factors = [secrets.randbits(FACTOR_BITS) for _ in expected]
+        stated.append(workers.submit(functools.partial(committer.sum_of_points, factors, expected)))
+        salts = [0] * SALTS
+        for row, r in enumerate(factors):
+            of_row = row_salts(opening.seed, statement.size_class.k, name, row, matrix[row].tobytes())
+            salts = [salt + r * one for salt, one in zip(salts, of_row, strict=True)]
+        sums.append(sum_of_rows(matrix, factors) + salts)
+    for index, found in enumerate(committer.commit_sums(sums)):
+        if found != stated[index].result():
+            again = quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)
+            _name_the_row(
+                *next(itertools.islice(again, index, None)), points.rows[index], opening, statement, committer
+            )
     if digest.digest() != opening.weights_sha256:
         raise Rejected(f"{secret}: weights_sha256 is not that of this checkpoint's quantized matrices", code="opening")
     return f"{statement.total_rows} row commitments computed again from {weights} are equal"
@@ -156,9 +194,9 @@ def _check_description(statement: Statement, profile: Profile, weights: Path) ->
 
 def _make_committer(statement: Statement, profile: Profile, workers: Workers) -> RowCommitter:
     k = profile.size_class.k
-    srs = parse_srs(read_trusted_file(profile.folder / f"srs/k{k}.srs", profile.srs.sha256), k)
+    srs = parse_srs(read_trusted_file(profile.path(f"srs/k{k}.srs"), profile.srs.sha256), k)
     settings, vk = (
-        workers.write(name, read_trusted_file(profile.folder / "link" / name, digest))
+        workers.write(name, read_trusted_file(profile.path(f"link/{name}"), digest))
         for name, digest in (
             ("settings.json", profile.link.digests.settings),
             ("vk.key", profile.link.digests.vk),
@@ -174,6 +212,24 @@ def _make_committer(statement: Statement, profile: Profile, workers: Workers) ->
     )
 
 
+def _name_the_row(
+    name: str,
+    matrix: Int8Array,
+    expected: Sequence[bytes],
+    opening: Secret,
+    statement: Statement,
+    committer: RowCommitter,
+) -> NoReturn:
+    """Commit row by row, and reject with the first that differs."""
+    for begin, rows, salts in _batches(matrix, committer.rows_at_a_time, opening.seed, statement, name):
+        for row, (found, point) in enumerate(zip(committer.commit(rows, salts), expected[begin:], strict=False), begin):
+            if found != point:
+                raise Rejected(
+                    f"{name}, row {row}: the commitment is not that of this checkpoint's row", code="opening"
+                )
+    raise ToolFailure(f"{name}: the sum of its rows' commitments differs, and no row does")
+
+
 def _batches(
     matrix: Int8Array, size: int, seed: bytes, statement: Statement, name: str
 ) -> Iterator[tuple[int, Int8Array, list[list[int]]]]:
@@ -181,9 +237,3 @@ def _batches(
     for begin in range(0, len(matrix), size):
         rows = matrix[begin : begin + size]
         yield begin, rows, [row_salts(seed, k, name, begin + i, row.tobytes()) for i, row in enumerate(rows)]
-
-
-def _compare(name: str, begin: int, expected: tuple[bytes, ...], work: Future[list[bytes]]) -> None:
-    for row, (point, again) in enumerate(zip(expected, work.result(), strict=True), start=begin):
-        if point != again:
-            raise Rejected(f"{name}, row {row}: the commitment is not that of this checkpoint's row", code="opening")

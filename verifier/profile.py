@@ -1,7 +1,7 @@
 """Published profiles: what the verifier trusts, pinned by `trust.json` (docs/protocol.md section 8).
 
 `trust.json` names each profile and the SHA-256 of its profile.json, which names every other file by digest. All of
-them are read once and checked; what is used later is the checked bytes, not the files.
+them are read once and checked, wherever they lie; what is used later is the checked bytes, not the files.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class Profile:
             result[f"{name}/settings.json"] = circuit.digests.settings
             result[f"{name}/vk.key"] = circuit.digests.vk
         return result
+
+    def path(self, name: str) -> Path:
+        """Where a file of `files()` lies: in the folder, or, of `fpm/` only, in the one that profiles share."""
+        own = self.folder / name
+        return self.folder.parent / name if name.startswith("fpm/") and not own.exists() else own
 
 
 @functools.cache

@@ -31,7 +31,7 @@ def profiles(context: click.Context, as_json: bool) -> None:
         found = [profile.load_profile(name) for name in sorted(profile.trusted())]
         for one in found:
             for name, digest in one.files().items():
-                profile.read_trusted_file(one.folder / name, digest)
+                profile.read_trusted_file(one.path(name), digest)
     except VerifierError as error:
         click.echo(f"{error.message}\nHint: {error.hint}", err=True)
         context.exit(EXIT_UNDECIDED)

@@ -230,7 +230,7 @@ class _Costly:
 
 
 def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -> _Costly:
-    files = {name: read_trusted_file(profile.folder / name, digest) for name, digest in sorted(profile.files().items())}
+    files = {name: read_trusted_file(profile.path(name), digest) for name, digest in sorted(profile.files().items())}
     ready = {
         name: workers.write(name.replace("/", "-"), data)
         for name, data in files.items()

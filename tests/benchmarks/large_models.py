@@ -1,9 +1,10 @@
 """Checkpoints of true shapes: what reading, quantizing and committing them costs; one JSON object a model.
 
     python -m tests.benchmarks.large_models                 GPT-2 124M and TinyLlama 1.1B, all rows
-    python -m tests.benchmarks.large_models --large         also Llama-2-7B, Llama-3-8B, Llama-2-70B
+    python -m tests.benchmarks.large_models --large         also Llama-2-7B (proven whole), Llama-3-8B, Llama-2-70B
     ... --shards 6                                          only six shards a model; what is left is multiplied up
-    ... --profile llama-2-7b=large-dev                      also `huref prove` and `huref-verify`, with that profile
+    ... --prove llama-2-7b,gpt2                             which are proven with `huref prove` and verified
+    ... --whole-only                                        nothing but that
 
 Weights are random, of the true type, sharded; only the tensors that are read are written. A size class decides how
 long vectors are, not how rows are committed: bases for all of them come from one development SRS.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import sys
@@ -24,15 +26,16 @@ from pathlib import Path
 from typing import Any
 
 from circuits import srs
-from circuits.profiles import Profile, load_profile
+from circuits.profiles import Profile, load_profile, published
 from circuits.size_classes import smallest_class_for
 from prover.commitments import Committer, SaltedMatrix, Shard, cut
 from prover.terms import TermRules, load_fingerprint_input
 from prover.workers import Processes
-from tests.benchmarks.shipped_model import measured, measured_output
+from tests.benchmarks.shipped_model import VERIFY_RUNS, measured, measured_output
 from tests.make_big_checkpoint import MODELS, BigModel, write
 
 SMALL = ("gpt2", "tinyllama-1.1b")
+WHOLE = ("llama-2-7b",)  # with --large
 
 
 def processor_seconds(who: int) -> float:
@@ -103,19 +106,28 @@ def rows(name: str, checkpoint: Path, jobs: int, count: int | None, folder: Path
     }
 
 
-def whole(checkpoint: Path, profile: str, scratch: Path) -> dict[str, Any]:
-    """`huref prove` and `huref-verify`, with keys built before."""
-    python, bundle = sys.executable, scratch / "out" / "bundle"
+def whole(name: str, checkpoint: Path, jobs: int, scratch: Path) -> dict[str, Any]:
+    """`huref prove` as a user runs it, with keys built before, and `huref-verify`."""
+    python, bundle, model = sys.executable, scratch / "out" / "bundle", MODELS[name]
+    longest = max(model.hidden, model.ffn, 6 * load_profile().g ** 2)
+    profile = next(p for p in published() if load_profile(p).size.data_length >= longest)
     keys = measured([python, "-m", "prover.cli", "circuits", "build", "--profile", profile])
-    prove = [python, "-m", "prover.cli", "prove", str(checkpoint), "-o", str(bundle), "--profile", profile]
-    proved = measured([*prove, "--secret", str(scratch / "private" / "s.json"), "--force"])
+    prove = [python, "-m", "prover.cli", "prove", str(checkpoint), "-o", str(bundle), "--jobs", str(jobs), "--json"]
+    out, err, proved = measured_output([*prove, "--secret", str(scratch / "private" / "s.json")])
+    steps = re.findall(r"^(.+?) +(\d+\.\d) s$", err, re.MULTILINE)
     verify = [python, "-m", "verifier", str(bundle), "--allow-dev-srs", "--json"]
-    verified = min((measured(verify) for _ in range(3)), key=lambda one: float(one["seconds"]))
+    runs = sorted((measured(verify) for _ in range(VERIFY_RUNS)), key=lambda one: float(one["seconds"]))
+    sizes = {file.name: file.stat().st_size for file in sorted(bundle.iterdir())}
+    rows = model.committed_rows
     return {
+        "model": name,
+        "profile": json.loads(out)["profile"],
+        "whole_rows": rows,
         "build_keys": keys,
-        "prove": proved,
-        "verify": verified,
-        "bundle_bytes": {file.name: file.stat().st_size for file in sorted(bundle.iterdir())},
+        "prove": {**proved, "steps": {step: float(seconds) for step, seconds in steps}},
+        "verify": runs[VERIFY_RUNS // 2],
+        "bundle_bytes": sizes,
+        "bundle_bytes_beside_rows": sum(sizes.values()) - 64 * rows,
     }
 
 
@@ -125,7 +137,8 @@ def main() -> None:
     parser.add_argument("--models", help="comma-separated: " + ", ".join(MODELS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--shards", type=int, help="commit only this many shards of each")
-    parser.add_argument("--profile", action="append", default=[], metavar="MODEL=PROFILE")
+    parser.add_argument("--prove", help="models to prove whole, comma-separated; with --large: " + ",".join(WHOLE))
+    parser.add_argument("--whole-only", action="store_true", help="only those, and only that")
     parser.add_argument("--checkpoints", type=Path, help="keep checkpoints here, and use those that are there")
     parser.add_argument("--rows-of", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -133,20 +146,24 @@ def main() -> None:
         name, checkpoint, folder = asked.rows_of
         print(json.dumps(rows(name, Path(checkpoint), asked.jobs, asked.shards, Path(folder))))
         return
-    profiles = dict(pair.split("=") for pair in asked.profile)
-    for name in asked.models.split(",") if asked.models else MODELS if asked.large else SMALL:
+    proven = asked.prove.split(",") if asked.prove else list(WHOLE) if asked.large else []
+    names = asked.models.split(",") if asked.models else list(MODELS if asked.large else SMALL)
+    for name in proven if asked.whole_only else names:
         with tempfile.TemporaryDirectory(prefix="huref-bench-") as scratch_name:
             scratch = Path(scratch_name)
             checkpoint = (asked.checkpoints or scratch) / name
             if not (checkpoint / "model.safetensors.index.json").exists():
                 write(checkpoint, MODELS[name])
-            command = [sys.executable, "-m", "tests.benchmarks.large_models", "--jobs", str(asked.jobs)]
-            command += ["--shards", str(asked.shards)] if asked.shards else []
-            (scratch / "bases").mkdir()
-            out, figures = measured_output([*command, "--rows-of", name, str(checkpoint), str(scratch / "bases")])
-            line = {**json.loads(out), "peak_MB_of_all": figures["peak_MB"]}
-            if name in profiles:
-                line |= whole(checkpoint, profiles[name], scratch)
+            line: dict[str, Any] = {}
+            if not asked.whole_only:
+                command = [sys.executable, "-m", "tests.benchmarks.large_models", "--jobs", str(asked.jobs)]
+                command += ["--shards", str(asked.shards)] if asked.shards else []
+                (scratch / "bases").mkdir()
+                command += ["--rows-of", name, str(checkpoint), str(scratch / "bases")]
+                out, _, figures = measured_output(command)
+                line = {**json.loads(out), "peak_MB_of_all": figures["peak_MB"]}
+            if name in proven:
+                line |= whole(name, checkpoint, asked.jobs, scratch)
             print(json.dumps(line), flush=True)
             if asked.checkpoints is None:
                 shutil.rmtree(checkpoint)

@@ -142,7 +142,7 @@ def main() -> None:
         print(json.dumps(one(int(sys.argv[2]))))
         return
     for side in map(int, sys.argv[1:] or SIDES):
-        out, figures = measured_output([sys.executable, "-m", "tests.benchmarks.naive", "--one", str(side)])
+        out, _, figures = measured_output([sys.executable, "-m", "tests.benchmarks.naive", "--one", str(side)])
         print(json.dumps({**json.loads(out), "peak_MB": figures["peak_MB"]}), flush=True)
 
 

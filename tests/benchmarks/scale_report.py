@@ -26,6 +26,20 @@ COLUMNS = {
     "peak_MB_of_all": "peak MB",
     "commitments_bytes": "commitments: bytes",
 }
+WHOLE_COLUMNS = {
+    "model": "proven whole",
+    "profile": "profile",
+    "whole_rows": "rows",
+    "build_keys": "keys, once: wall s",
+    "prove.seconds": "proof: wall s",
+    "prove.processor_s": "processor s",
+    "prove.peak_MB": "peak MB",
+    "verify.seconds": "verification: wall s",
+    "verify.processor_s": "processor s",
+    "verify.peak_MB": "peak MB",
+    "bundle": "bundle: bytes",
+    "bundle_bytes_beside_rows": "of these beside 64 a row",
+}
 NAIVE_COLUMNS = (
     "weights",
     "k",
@@ -48,6 +62,16 @@ def table(names: list[str], rows: list[list[object]]) -> str:
 
     body = [names, ["---"] * len(names), *([cell(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(row) + " |" for row in body)
+
+
+def whole_cell(line: dict[str, Any], key: str) -> object:
+    """A figure of a run of `huref prove` and `huref-verify`."""
+    if key == "build_keys":
+        return line[key]["seconds"]
+    if key == "bundle":
+        return sum(line["bundle_bytes"].values())
+    step, _, figure = key.partition(".")
+    return line[step][figure] if figure else line[key]
 
 
 def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) -> None:
@@ -90,19 +114,18 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) 
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    models, naive = lines(folder / "models.jsonl"), lines(folder / "naive.jsonl")
+    everything, naive = lines(folder / "models.jsonl"), lines(folder / "naive.jsonl")
+    models = [x for x in everything if "weights" in x]  # the others were proven, and no more
     for x in models:
         each = sum(x[f"{step}_us_per_weight_and_core"] for step in ("read", "salts", "commit"))
         x["processor_s"] = round(each * x["weights"] / 1e6)
     print(table(list(COLUMNS.values()), [[x[key] for key in COLUMNS] for x in models]))
-    for x in models:
-        if "prove" in x:
-            size = sum(x["bundle_bytes"].values())
-            print(
-                f"\n{x['model']}: keys {x['build_keys']['seconds']} s; proved in {x['prove']['seconds']} s, "
-                f"{x['prove']['peak_MB']} MB; verified in {x['verify']['seconds']} s, {x['verify']['peak_MB']} MB; "
-                f"bundle {size:,} bytes, {size - 64 * x['rows']:,} of them not row commitments"
-            )
+    proven = [x for x in everything if "prove" in x]
+    if proven:
+        cells = [[whole_cell(x, key) for key in WHOLE_COLUMNS] for x in proven]
+        print("\n" + table(list(WHOLE_COLUMNS.values()), cells))
+    for x in proven:
+        print(f"\n{x['model']}, wall seconds: " + ", ".join(f"{step} {s}" for step, s in x["prove"]["steps"].items()))
     print("\n" + table(list(NAIVE_COLUMNS), [[x[key] for key in NAIVE_COLUMNS] for x in naive]))
     if len(sys.argv) > 2:
         plot(models, naive, Path(sys.argv[2]))

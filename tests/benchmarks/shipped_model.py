@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -27,13 +28,14 @@ VERIFY_RUNS = 5
 
 
 def measured(command: list[str], environment: dict[str, str] | None = None) -> dict[str, Any]:
-    """Run a command; wall seconds and peak resident megabytes of it and all its children together."""
-    return measured_output(command, environment)[1]
+    """Run a command; wall and processor seconds and peak resident megabytes of it and all its children together."""
+    return measured_output(command, environment)[2]
 
 
-def measured_output(command: list[str], environment: dict[str, str] | None = None) -> tuple[str, dict[str, Any]]:
-    """The same, with what the command printed."""
+def measured_output(command: list[str], environment: dict[str, str] | None = None) -> tuple[str, str, dict[str, Any]]:
+    """The same, with what the command printed on stdout and stderr before it."""
     start, peak, done = time.monotonic(), 0, threading.Event()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = psutil.Popen(
         command,
         cwd=ROOT,
@@ -62,7 +64,10 @@ def measured_output(command: list[str], environment: dict[str, str] | None = Non
     watcher.join()
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)} failed ({process.returncode}):\n{out}\n{err}")
-    return out, {"seconds": round(seconds, 2), "peak_MB": round(peak / 1e6)}
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor_s = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    figures = {"seconds": round(seconds, 2), "processor_s": round(processor_s, 2), "peak_MB": round(peak / 1e6)}
+    return out, err, figures
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from fpm.latent import Z_DIM
 from fpm.real_figures import pairs_of_models
 from fpm.real_models import quantized, read_llama
 from fpm.synthetic import noisy, projection, terms
-from fpm.train import PUBLISHED, ROOT
+from fpm.train import PROFILE, PUBLISHED, ROOT
 from prover.terms import TermRules, load_fingerprint_input, standardised
 
 MODELS = ROOT / "artifacts" / "models"
@@ -23,7 +23,7 @@ MODELS = ROOT / "artifacts" / "models"
 
 @pytest.fixture(scope="module")
 def latents() -> dict[str, np.ndarray]:
-    rules = TermRules.of_profile(json.loads((PUBLISHED.parent / "profile.json").read_text()))
+    rules = TermRules.of_profile(json.loads((PROFILE / "profile.json").read_text()))
     finger = Fingerprinter.load(PUBLISHED)
     out = {}
     for name in ("base", "offspring", "independent"):
@@ -35,7 +35,7 @@ def latents() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["base", "independent"])
 def test_fpm_reads_checkpoints_as_the_prover_does(name: str) -> None:
-    rules = TermRules.of_profile(json.loads((PUBLISHED.parent / "profile.json").read_text()))
+    rules = TermRules.of_profile(json.loads((PROFILE / "profile.json").read_text()))
     prover = load_fingerprint_input(MODELS / name, rules)
     weights = read_llama(MODELS / name)
     matrix = projection(len(weights.embedding), rules.seed)
