@@ -113,6 +113,25 @@ def profiles_folder() -> Path:
     return installed if installed.is_dir() else here.parent / "artifacts" / "profiles"
 
 
+def load_stated_profile(name: str, sha256: bytes) -> Profile:
+    """The published profile that a statement names, by name and by digest of its profile.json.
+
+    Raises:
+        UnknownVersion: this version does not know it, or pins another one under this name. The statement is not
+            measured by that one: whatever differs would look like a forgery.
+        BadInstallation: see `load_profile`.
+    """
+    profile = load_profile(name)
+    if sha256 != profile.sha256:
+        raise UnknownVersion(
+            f"statement.json.profile.sha256: {sha256.hex()[:16]}..., this verifier pins another profile of the name "
+            f"{name}: {profile.sha256.hex()[:16]}...",
+            code="other-profile",
+            hint="use the version of huref-zk that pins it: an older one, or a newer one",
+        )
+    return profile
+
+
 def load_profile(name: str) -> Profile:
     """The published profile called `name`, from the table of trusted ones.
 

@@ -20,7 +20,7 @@ from verifier.errors import STEP_NAMES, Rejected, Undecided, UntrustedSrs, Verif
 from verifier.fingerprint import Fingerprint, fingerprint_of
 from verifier.limits import DEFAULT_TIME_LIMIT_S
 from verifier.opening import check_opening
-from verifier.profile import Profile, load_profile, read_trusted_file
+from verifier.profile import Profile, load_stated_profile, read_trusted_file
 from verifier.projection import projection
 from verifier.report import Check, Report, Status
 from verifier.statement import Y_POINTS, check_statement
@@ -91,7 +91,8 @@ class _Run:
         """Steps 1 to 11."""
         self.begin(1)
         bundle = self.bundle = read_bundle(self.path)
-        profile = self.profile = load_profile(bundle.statement.profile_name)
+        stated = bundle.statement
+        profile = self.profile = load_stated_profile(stated.profile_name, stated.profile_sha256)
         for name, proof, circuit in (
             ("link.json", bundle.link, profile.link),
             ("encoder.json", bundle.encoder, profile.encoder),

@@ -30,7 +30,6 @@ ZEROS = "0" * 64
 # ---------------------------------------- step 2: what a prover could shop for
 
 OTHER_CHOICES = {
-    "profile.sha256": put("profile", "sha256", ZEROS),
     "size_class, larger": put("size_class", {"name": "base", "k": 13}),
     "size_class, k alone": put("size_class", "k", 13),
     "srs": put("srs", "sha256", ZEROS),
@@ -72,6 +71,8 @@ def test_step2_statement_differs_from_the_profile(files, tmp_path, field):
 def test_another_profile_is_undecided(files, tmp_path):
     report = verify(edit(files, "statement.json", put("profile", "name", "mine")), tmp_path)
     undecided(report, "unknown-profile")
+    report = verify(edit(files, "statement.json", put("profile", "sha256", ZEROS)), tmp_path)
+    undecided(report, "other-profile", "statement.json.profile.sha256", "another profile of the name tiny-dev")
 
 
 # ---------------------------------------- step 7: what the transcript binds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 import zipfile
@@ -15,10 +16,11 @@ from PIL import Image
 
 import verifier.limits
 import verifier.link
+import verifier.profile
 from verifier.report import DEVELOPMENT_WARNING, Status
 from verifier.verify import Options
 
-from .conftest import ASSETS
+from .conftest import ASSETS, canonical
 
 P = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 Q = 21888242871839275222246405745257275088696311157297823662689037894645226208583
@@ -105,10 +107,33 @@ def test_an_unknown_profile_is_undecided(bundle, verify, edit):
     assert "\x1b" not in report.verdict_line()
 
 
+def test_a_bundle_of_an_older_profile_of_the_same_name_is_undecided(bundle, toy, verify, tmp_path, monkeypatch):
+    """The toy bundle, made before the profile was published again: other proofs, fewer features, another generator.
+
+    It must not be measured by the new profile, by which its proofs have the wrong length.
+    """
+    shutil.copytree(toy.parent, tmp_path / "profiles")
+    path = tmp_path / "profiles" / toy.name / "profile.json"
+    newer = json.loads(path.read_bytes())
+    for circuit in newer["circuits"].values():
+        circuit["proof_bytes"] += 64
+        circuit["vk"] = "1" * 64
+    newer["features"]["count"] *= 2
+    newer["fpm"]["generator"] = "2" * 64
+    path.write_bytes(canonical(newer))
+    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: tmp_path / "profiles")
+    digest = hashlib.sha256(path.read_bytes())
+    monkeypatch.setattr(verifier.profile, "trusted", lambda: {toy.name: digest.digest()})
+    older = json.loads((bundle / "statement.json").read_bytes())["profile"]["sha256"]
+    report = verify(bundle)
+    assert (report.verdict, report.failure.step, report.failure.code) == ("undecided", 1, "other-profile")
+    assert older[:16] in report.failure.message and digest.hexdigest()[:16] in report.failure.message
+    assert "the version of huref-zk that pins it" in report.failure.hint
+
+
 # ---------------------------------------- step 2, statement
 
 SHOPPING = {
-    "profile.sha256": lambda v: v["profile"].update(sha256="0" * 64),
     "size_class": lambda v: v["size_class"].update(k=10),
     "srs": lambda v: v["srs"].update(sha256="0" * 64),
     "circuits.link": lambda v: v["circuits"]["link"].update(vk="0" * 64),
