@@ -76,16 +76,21 @@ def check_target(target: Path, replace: bool) -> None:
         raise UsageError(f"{target} is a folder with something else in it", step="bundle", hint="choose another path")
 
 
-def write(files: dict[str, bytes], target: Path, accept: Callable[[Path], None]) -> None:
+def write(
+    files: dict[str, bytes], target: Path, accept: Callable[[Path], object], archived: bool | None = None
+) -> None:
     """Write the bundle beside `target`, let `accept` look at it (it raises to refuse), then put it in place.
 
-    A folder, or an archive where `target` ends in .zip or .huref. StorageError on a full or read-only disk.
+    A folder, or an archive (where `archived` says nothing: if `target` ends in .zip or .huref). StorageError on a full
+    or read-only disk.
     """
+    if archived is None:
+        archived = target.suffix in ZIP_SUFFIXES
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
             fresh = Path(scratch, "bundle" + target.suffix)
-            if target.suffix in ZIP_SUFFIXES:
+            if archived:
                 with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
                     for name, data in files.items():
                         entry = zipfile.ZipInfo(name, _ZIP_DATE)

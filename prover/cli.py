@@ -14,9 +14,11 @@ try:
 
     from circuits.cli import circuits_group, srs_group
     from circuits.command_group import CommandGroup
+    from prover.card_cli import card
     from prover.compare_cli import compare
     from prover.ics_cli import ics
     from prover.prove_cli import prove
+    from prover.sign_cli import key_group, sign
 except ImportError as missing:  # a plain install is the verifier alone
     _MISSING: str | None = missing.name
 else:
@@ -41,6 +43,9 @@ else:
         """Prove fingerprints of language models."""
 
     huref.add_command(prove)
+    huref.add_command(sign)
+    huref.add_command(key_group, "key")
+    huref.add_command(card)
     huref.add_command(ics)
     huref.add_command(compare)
     huref.add_command(circuits_group, "circuits")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import click
 
 from circuits.errors import CircuitError, UsageError
 from prover import bundle as bundles
+from prover import own_verifier
 from prover import secret as secret_files
 from prover.jobs import job
 from prover.profile_choice import read_for_profile
@@ -19,10 +19,7 @@ from prover.progress import Progress
 from prover.prove import FingerprintProver
 from prover.secret import Secret
 from prover.statement import METADATA_FIELDS, build_statement, canonical, check_metadata
-from prover.verifier_process import verifier_command
 from prover.workers import DaskCluster, Processes
-
-VERIFY_TIME_LIMIT_S = 300
 
 
 def _refuse_tokens(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
@@ -132,16 +129,12 @@ def prove(
 def verify_with_own_command(folder: Path) -> None:
     """Run `huref-verify` on a finished bundle; CircuitError unless it accepts.
 
-    A command of its own, since prover and verifier share no code. The development SRS is allowed here: whether to trust
-    it is the auditor's question, not the maker's.
+    The development SRS is allowed here: whether to trust it is the auditor's question, not the maker's.
     """
-    command = verifier_command(["--allow-dev-srs", "--json", "--", str(folder)])
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_TIME_LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise CircuitError(f"huref-verify ran past {VERIFY_TIME_LIMIT_S} s", step="verify") from None
-    if done.returncode != 0:
-        words = (done.stdout or done.stderr).strip()[-600:]
+    report = own_verifier.report_on(folder, "--allow-dev-srs")
+    if report["verdict"] != "accepted":
         raise CircuitError(
-            f"the finished bundle does not verify: {words}", step="verify", hint="report this: it is a bug"
+            f"the finished bundle does not verify: {report['verdict_line']}",
+            step="verify",
+            hint="report this: it is a bug",
         )

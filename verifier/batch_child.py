@@ -20,6 +20,7 @@ import numpy as np
 
 from verifier.errors import Rejected, Undecided
 from verifier.fingerprint import Fingerprint
+from verifier.identity import parse_identity
 from verifier.image import Picture
 from verifier.report import Check, Report, Status
 from verifier.verify import Options, verify_bundle
@@ -34,7 +35,8 @@ def command() -> list[str]:
 
 def encode_job(path: Path, options: Options) -> bytes:
     """A line for `main`; a batch has no openings."""
-    return json.dumps([str(path), options.allow_development_srs, options.time_limit_s]).encode("ascii") + b"\n"
+    identity = str(options.identity) if options.identity else ""
+    return json.dumps([str(path), options.allow_development_srs, options.time_limit_s, identity]).encode() + b"\n"
 
 
 def encode(report: Report) -> bytes:
@@ -76,6 +78,9 @@ def decode(data: bytes) -> Report:
         pinned=fields["pinned"],
         picture=picture,
         fingerprint=None if fields["fingerprint"] is None else Fingerprint.from_json(fields["fingerprint"]),
+        bundle_sha256=fields["bundle_sha256"],
+        signer=fields["signer"],
+        identity=fields["identity"],
     )
 
 
@@ -85,10 +90,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    path, allow_development_srs, time_limit_s = json.loads(sys.stdin.buffer.readline())
+    path, allow_development_srs, time_limit_s, who = json.loads(sys.stdin.buffer.readline())
+    options = Options(allow_development_srs, time_limit_s=time_limit_s, identity=parse_identity(who))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # ended from outside: nobody is listening
-        report = verify_bundle(Path(path), Options(allow_development_srs, time_limit_s=time_limit_s))
+        report = verify_bundle(Path(path), options)
         answer.write(encode(report))
         answer.close()
 

@@ -1,5 +1,5 @@
 """Step 1, format: a directory or zip becomes five typed files (docs/protocol.md section 7). Nothing in it
-is trusted.
+is trusted. (A sixth, signature.json, is left to step 12.)
 
 Refused before anything is read or unpacked: names not on the list, links and other things that are not plain files,
 sizes over the limits, members twice, encrypted members, compression other than stored or deflated.
@@ -22,6 +22,7 @@ from verifier import limits, strict_json
 from verifier.encoding import POINT_BYTES, field_element, strict_base64
 from verifier.errors import Rejected, Unreadable
 from verifier.image import Picture, read_picture
+from verifier.signature import FILE, bundle_digest
 from verifier.statement import Statement, read_statement
 
 FILE_LIMITS = {
@@ -35,8 +36,8 @@ ZIP_SUFFIXES = (
     ".zip",
     ".huref",
 )  # of zips that are looked for, in capitals too; one that is given may end otherwise
-RESERVED = {"signature.json": limits.MAX_SIGNATURE_BYTES}  # allowed, not read in version 1
-_ALLOWED = FILE_LIMITS | RESERVED
+OPTIONAL = {FILE: limits.MAX_SIGNATURE_BYTES}  # read if it is there, judged at step 12
+_ALLOWED = FILE_LIMITS | OPTIONAL
 _ZIP_END = struct.Struct("<4s4H2IH")  # end of central directory: ..., members, bytes of their list, its place, comment
 _ZIP_LOCATOR = 20  # bytes of a zip64 locator, which would lie before it
 _ZIP_LOCAL = struct.Struct("<4s5H3I2H")  # a member's own header: signature, ..., lengths of its name and extra field
@@ -54,7 +55,10 @@ class ProofFile:
 
 @dataclass(frozen=True)
 class Bundle:
-    """The five files, typed. `commitments` is a run of 64-byte points, not yet checked (step 3 does that)."""
+    """The five files, typed, and signature.json as it is, if there is one.
+
+    `commitments` is a run of 64-byte points, not yet checked (step 3 does that).
+    """
 
     statement: Statement
     statement_bytes: bytes
@@ -62,7 +66,9 @@ class Bundle:
     link: ProofFile
     encoder: ProofFile
     picture: Picture
-    digests: Mapping[str, str]  # name -> SHA-256 of the file, hexadecimal
+    digests: Mapping[str, str]  # name -> SHA-256 of the file, hexadecimal; without signature.json
+    digest: bytes  # docs/protocol.md section 10
+    signature: bytes | None
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -72,7 +78,8 @@ def read_bundle(path: Path) -> Bundle:
         Unreadable, UnknownVersion: see the error tree.
         Rejected: well-formed files that break a rule of the format.
     """
-    files = read_files(path)
+    found = read_files(path)
+    files = {name: found[name] for name in FILE_LIMITS}
     statement_bytes = files["statement.json"]
     statement = read_statement(statement_bytes)
     commitments = files["commitments.bin"]
@@ -86,6 +93,8 @@ def read_bundle(path: Path) -> Bundle:
         encoder=read_proof(files["encoder.json"], "encoder"),
         picture=read_picture(files["fingerprint.png"], "fingerprint.png"),
         digests={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        digest=bundle_digest(files),
+        signature=found.get(FILE),
     )
 
 
@@ -110,7 +119,7 @@ def read_proof(data: bytes, kind: str) -> ProofFile:
 
 
 def read_files(path: Path) -> Mapping[str, bytes]:
-    """The bytes of the five files of a directory or zip.
+    """The bytes of the five files of a directory or zip, and of signature.json if there is one.
 
     Raises:
         Unreadable: missing, unknown, too large, or not a plain file.
@@ -138,7 +147,7 @@ def _check_names(names: list[str]) -> None:
             raise Unreadable(
                 f"bundle: {ascii(name)[:80]} does not belong in a bundle",
                 code="unknown-file",
-                hint="a bundle holds " + ", ".join(FILE_LIMITS) + " and nothing else",
+                hint="a bundle holds " + ", ".join(_ALLOWED) + " and nothing else",
             )
     if len(set(names)) != len(names):
         raise Unreadable("bundle: a file is there twice", code="duplicate-file")
@@ -159,7 +168,7 @@ def _read_directory(path: Path) -> Mapping[str, bytes]:
     except OSError as error:
         raise Unreadable(f"{path}: {_reason(error)}") from None
     _check_names(names)
-    return {name: _read_plain_file(path / name, name) for name in FILE_LIMITS}
+    return {name: _read_plain_file(path / name, name) for name in _ALLOWED if name in names}
 
 
 def _read_plain_file(path: Path, name: str) -> bytes:
@@ -194,7 +203,7 @@ def _read_zip(path: Path) -> Mapping[str, bytes]:
             archive = zipfile.ZipFile(stream)
             members = archive.infolist()
             _check_names([member.filename for member in members])
-            files = {m.filename: _read_member(archive, m) for m in members if m.filename in FILE_LIMITS}
+            files = {m.filename: _read_member(archive, m) for m in members}
             _check_layout(stream, members, archive.start_dir)
             return files
     except (

@@ -17,6 +17,7 @@ from verifier.batch import default_jobs, find_bundles, verify_many
 from verifier.compare_cli import compare
 from verifier.errors import VerifierError
 from verifier.files import write_atomically
+from verifier.identity import Identity, read_identity
 from verifier.junit import junit
 from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_JOBS
 from verifier.page import page
@@ -85,6 +86,11 @@ class _WithWords(click.Command):
     metavar="FILE",
     help="The maker's secret file that opens the commitments (needs --weights).",
 )
+@click.option(
+    "--identity",
+    metavar="KEY_OR_ID",
+    help="Who must have signed: a public key's PEM file, a key's id, or sigstore:WHO@https://ISSUER.",
+)
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--report", "page_file", type=_FILE, metavar="FILE", help="Also write one HTML page for people.")
@@ -104,6 +110,7 @@ def main(
     jobs: int | None,
     weights: Path | None,
     opening: Path | None,
+    identity: str | None,
     allow_dev_srs: bool,
     as_json: bool,
     page_file: Path | None,
@@ -133,6 +140,7 @@ def main(
         weights=weights,
         secret=opening,
         time_limit_s=default if time_limit is None else time_limit,
+        identity=None if identity is None else _identity(identity),
     )
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
@@ -145,6 +153,16 @@ def main(
         )
     ]
     sys.exit(max(worst_exit_code(reports), 0 if all(written) else EXIT_USAGE))
+
+
+def _identity(text: str) -> Identity:
+    try:
+        return read_identity(text)
+    except VerifierError as error:
+        raise click.UsageError(f"--identity: {printable(error.message)}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file name"
+        raise click.UsageError(f"--identity: {printable(text)}: {reason}") from None
 
 
 def _find(given: tuple[Path, ...]) -> list[Path]:

@@ -18,6 +18,7 @@ STEP_NAMES = {
     9: "image",
     10: "srs",
     11: "opening",
+    12: "signature",
 }
 
 

@@ -14,7 +14,11 @@ MAX_PICTURE_SIDE = 2048  # pixels; a profile says the exact size, this holds bef
 MAX_ZIP_BYTES = MAX_COMMITMENTS_BYTES + 2 * MAX_PROOF_FILE_BYTES + MAX_PICTURE_BYTES + MIB
 MAX_ZIP_DIRECTORY_BYTES = 64 * KIB  # zip's list of members: about 80 bytes each
 MAX_ENTRIES = 16  # files in a bundle: five, and one reserved; more is something else
-MAX_SIGNATURE_BYTES = 64 * KIB  # reserved name, not read yet
+MAX_SIGNATURE_BYTES = 64 * KIB  # an envelope has 2 kB, a Sigstore bundle about 10
+
+# --identity.
+MAX_KEY_FILE_BYTES = 16 * KIB  # a public key in PEM form has 200
+MAX_IDENTITY_CHARACTERS = 1000
 
 # Many bundles.
 MAX_BUNDLES = 100_000  # found below one folder; more is a mistake

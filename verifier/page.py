@@ -135,6 +135,8 @@ def _verdict(number: int, report: Report) -> str:
         explained += f" <strong>{given(report.failure.message)}</strong>"
     elif report.opened:
         explained += " The committed weights are those of the given checkpoint."
+    if report.identity is not None:
+        explained += f" Signed by {given(report.identity)}."
     lines = [
         f'<div class="verdict {report.verdict}">{shape(report.verdict)}<div>',
         f'<h2 id="verdict-{number}">{escape(what)}</h2>',
@@ -182,7 +184,7 @@ def _checks(checks: Sequence[Check]) -> str:
         kind, symbol, word = _RESULT[check.status]
         why = WHY.get(check.step, "")
         said = f"<p>Compared: {given(check.compared)}</p>" if check.status is Status.PASSED else ""
-        if check.status in (Status.FAILED, Status.UNDECIDED):
+        if check.status is not Status.PASSED and check.compared:
             said = f"<p>Found: {given(check.compared)}</p>"
         lines.append(
             f"<tr><td>{check.step}</td><td><strong>{PLAIN.get(check.step, 'The start')}</strong> ({check.name})"
@@ -210,7 +212,7 @@ def _not_proven(report: Report) -> str:
     lines += [
         f"<div><dt>{one.name}</dt><dd>{one.words}</dd></div>"
         for one in NOT_PROVEN
-        if not (report.opened and one.shown_by_opening)
+        if not (report.opened and one.shown_by_opening) and not (report.identity and one.shown_by_identity)
     ]
     return "\n".join([*lines, "</dl>"])
 
@@ -222,6 +224,8 @@ def _digests(report: Report) -> str:
     if not report.files:
         return "<p>None: the bundle could not be read.</p>"
     tables = [table_of(((escape(name), code(digest)) for name, digest in report.files.items()), "SHA-256 of its files")]
+    if report.bundle_sha256 is not None:
+        tables.insert(0, table_of([("bundle", code(report.bundle_sha256))], "Digest of all five files; what is signed"))
     if report.commitment is not None:
         tables.insert(0, table_of([("cm", code(report.commitment))], "What names the committed weights"))
     if report.pinned:
@@ -237,6 +241,8 @@ def _reproduce(report: Report, options: Options) -> str:
         command.append("--allow-dev-srs")
     if options.weights is not None and options.secret is not None:
         command += ["--weights", shell_word(str(options.weights)), "--opening", shell_word(str(options.secret))]
+    if options.identity is not None:
+        command += ["--identity", shell_word(str(options.identity))]
     lines = [
         f"# once, in a checkout of huref-zk {__version__}; the verifier needs nothing more",
         "python3 -m pip install .",

@@ -22,6 +22,7 @@ PLAIN = {
     9: "The picture is the one that the proofs give",
     10: "The setup of the proof system is trusted",
     11: "The committed weights are this checkpoint's",
+    12: "Whoever was asked for published it",
 }
 
 
@@ -32,6 +33,7 @@ class Open:
     name: str
     words: str
     shown_by_opening: bool = False
+    shown_by_identity: bool = False
 
 
 NOT_PROVEN_DEVELOPMENT = (
@@ -49,6 +51,12 @@ NOT_PROVEN = (
         "No opening was made: which checkpoint was committed is not shown. An auditor who is given the weights and the "
         "maker's secret can check it (--weights, --opening).",
         shown_by_opening=True,
+    ),
+    Open(
+        "Who published it",
+        "Names in the bundle are whatever its maker wrote. Who published it only a signature shows, to those who know "
+        "the publisher's key (--identity).",
+        shown_by_identity=True,
     ),
     Open(
         "Weights of one's own making",

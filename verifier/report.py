@@ -29,6 +29,7 @@ WHY = {
     9: "The picture is the generator's output for the proven features, not one somebody drew.",
     10: "Whoever knows the secret behind an SRS can forge every proof above.",
     11: "The committed rows are those of this checkpoint.",
+    12: "Only a signature shows who published it; proofs do not.",
 }
 
 DEVELOPMENT_WARNING = "convinces only those who trust the generator of its development SRS"
@@ -66,6 +67,7 @@ class Report:
 
     `files`: name -> SHA-256 of the bundle's files. `pinned`: the same of what the profile names, and of the profile.
     `fingerprint`: of an accepted bundle alone.
+    `signer`: whose signature is good, if one was checked. `identity`: the one asked for, if the bundle was accepted.
     """
 
     bundle: str
@@ -81,6 +83,9 @@ class Report:
     pinned: dict[str, str] = field(default_factory=dict)
     picture: Picture | None = field(default=None, repr=False, compare=False)
     fingerprint: Fingerprint | None = field(default=None, repr=False, compare=False)
+    bundle_sha256: str | None = None
+    signer: str | None = None
+    identity: str | None = None
 
     @property
     def verdict(self) -> str:
@@ -101,6 +106,8 @@ class Report:
             what = "the picture is the proven fingerprint of the committed weights"
             if self.opened:
                 what += ", which are those of the given checkpoint"
+            if self.identity is not None:
+                what += f", signed by {printable(self.identity)}"
             return f"ACCEPTED: {what}{warning}"
         return f"{self.verdict.upper()} {self.failed_where()}: {printable(self.failure.message)}{warning}"
 
@@ -116,6 +123,10 @@ class Report:
             lines.append("Made: an opening. The commitments are those of the given checkpoint.")
         else:
             lines.append("Not made: an opening (--weights, --opening). Which checkpoint was committed is not shown.")
+        if self.identity is not None:
+            lines.append(f"Made: a check of the signature. {printable(self.identity)} signed these files.")
+        else:
+            lines.append("Not made: a check of who published it (--identity).")
         lines.append("Not made: an inference proof. That these weights are the ones somebody serves is not shown.")
         lines.append(
             "Not made: a comparison under a late projection. Matching pictures are not evidence of copying: "
@@ -137,11 +148,15 @@ class Report:
             "message": failure.message if failure else None,
             "hint": failure.hint if failure else None,
             "profile": self.profile,
+            "profile_sha256": self.pinned.get("profile.json"),
             "development_srs": self.development_srs,
             "opened": self.opened,
             "commitment": self.commitment,
+            "bundle_sha256": self.bundle_sha256,
             "files": self.files,
             "fingerprint": self.fingerprint.as_json() if self.fingerprint else None,
+            "signer": self.signer,
+            "identity": self.identity,
             "metadata_unverified": self.metadata,
             "seconds": round(self.seconds, 3),
             "checks": [
@@ -161,7 +176,8 @@ class Report:
 def check_text(check: Check) -> str:
     """A step in two or three lines."""
     if check.status is Status.NOT_CHECKED:
-        return f"{_MARKS[check.status]} {check.step:>2}  {check.name}: not checked"
+        said = printable(check.compared) or "not checked"
+        return f"{_MARKS[check.status]} {check.step:>2}  {check.name}: {said}"
     lines = textwrap.wrap(
         f"{check.name}: {printable(check.compared)}",
         108,
@@ -182,6 +198,8 @@ def closing_text(report: Report) -> str:
         lines.append(f"The maker says, unchecked: {given or 'nothing'}")
     if report.commitment is not None:
         lines.append(f"Commitment cm {report.commitment}")
+    if report.bundle_sha256 is not None:
+        lines.append(f"Bundle digest {report.bundle_sha256}")
     lines += report.not_proven()
     if report.failure is not None and report.failure.hint:
         lines.append(f"Hint: {printable(report.failure.hint)}")

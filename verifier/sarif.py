@@ -26,6 +26,7 @@ _FILE_OF_STEP = {
     7: "link.json",
     8: "link.json",
     9: "fingerprint.png",
+    12: "signature.json",
 }
 
 
@@ -84,7 +85,8 @@ def _result(report: Report, root: Path) -> dict[str, Any]:
 def _place(bundle: Path, step: int, root: Path) -> dict[str, str]:
     """The file that the step is about: in a folder the one that it reads, otherwise the bundle."""
     if bundle.is_dir():
-        bundle = bundle / _FILE_OF_STEP.get(step, "statement.json")
+        file = bundle / _FILE_OF_STEP.get(step, "statement.json")
+        bundle = file if file.exists() else bundle / "statement.json"  # unsigned: there is no signature.json
     whole = Path(os.path.normpath(root / bundle))
     try:
         relative = whole.relative_to(root)

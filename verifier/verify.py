@@ -18,11 +18,13 @@ from verifier.curve import IDENTITY, make_bases, parse_srs, to_file_form
 from verifier.encoding import POINT_BYTES, split_points
 from verifier.errors import STEP_NAMES, Rejected, Undecided, UntrustedSrs, VerifierError
 from verifier.fingerprint import Fingerprint, fingerprint_of
+from verifier.identity import Identity
 from verifier.limits import DEFAULT_TIME_LIMIT_S
 from verifier.opening import check_opening
 from verifier.profile import Profile, load_stated_profile, read_trusted_file
 from verifier.projection import projection
 from verifier.report import Check, Report, Status
+from verifier.signature import Facts, Signed, check_signature
 from verifier.statement import Y_POINTS, check_statement
 from verifier.transcript import Challenges, Points, arrange_points, commitment_digest, draw_challenges
 from verifier.workers import Deadline, Keys, Workers
@@ -30,12 +32,13 @@ from verifier.workers import Deadline, Keys, Workers
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller asks for. `weights` and `secret` come together: they ask for step 11."""
+    """What the caller asks for. `weights` and `secret` come together: they ask for step 11; `identity` for step 12."""
 
     allow_development_srs: bool = False
     weights: Path | None = None
     secret: Path | None = None
     time_limit_s: float = DEFAULT_TIME_LIMIT_S
+    identity: Identity | None = None
 
     def __post_init__(self) -> None:
         """Refuse half of an opening."""
@@ -86,9 +89,10 @@ class _Run:
         self.profile: Profile | None = None
         self.cm: bytes | None = None
         self.fingerprint: Fingerprint | None = None
+        self.signed: Signed | None = None
 
     def all_steps(self, workers: Workers) -> None:
-        """Steps 1 to 11."""
+        """Steps 1 to 12."""
         self.begin(1)
         bundle = self.bundle = read_bundle(self.path)
         stated = bundle.statement
@@ -163,6 +167,12 @@ class _Run:
             )
             self.passed(opened)
 
+        self.begin(12)
+        facts = Facts(bundle.digest, bundle.digests, self.cm, profile.name, profile.sha256)
+        self.signed = check_signature(bundle.signature, facts, self.options.identity)
+        if self.options.identity is not None:
+            self.passed(self.signed.words)
+
     def begin(self, step: int) -> None:
         """Say which step is under way."""
         self.step = step
@@ -182,9 +192,11 @@ class _Run:
             status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
             self._add(Check(failure.step, status, failure.message))
         asked = self.options.weights is not None
+        done = {check.step for check in self.checks}
         for step in STEP_NAMES:
-            if step > len(self.checks) and (step != 11 or asked):
-                self._add(Check(step, Status.NOT_CHECKED, ""))
+            if step not in done and (step != 11 or asked):
+                words = self.signed.words if step == 12 and self.signed is not None else ""
+                self._add(Check(step, Status.NOT_CHECKED, words))
         statement = self.bundle.statement if self.bundle else None
         return Report(
             bundle=str(self.path),
@@ -200,6 +212,9 @@ class _Run:
             pinned=_pinned(self.profile) if self.profile else {},
             picture=self.bundle.picture if self.bundle else None,
             fingerprint=self.fingerprint if failure is None else None,
+            bundle_sha256=self.bundle.digest.hex() if self.bundle else None,
+            signer=self.signed.signer if self.signed else None,
+            identity=str(self.options.identity) if failure is None and self.options.identity else None,
         )
 
 

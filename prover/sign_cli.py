@@ -1,0 +1,121 @@
+"""`huref sign BUNDLE --key FILE`, `huref key new FILE` and `huref key show FILE`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from circuits.errors import BundleError, UsageError
+from prover import keys, own_verifier
+from prover.signing import SIGNATURE_FILE, envelope, sign_bundle
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_PASSPHRASE = click.option(
+    "--passphrase-file", type=_FILE, metavar="FILE", help="The private key is encrypted under its first line."
+)
+
+
+@click.command("sign")
+@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--key", "key_file", type=_FILE, metavar="FILE", help="Private key, as `huref key new` makes it.")
+@_PASSPHRASE
+@click.option("--sigstore", is_flag=True, help="Sign with Sigstore's public instance instead (needs the network).")
+@click.option(
+    "--identity-token", type=_FILE, metavar="FILE", help="For --sigstore: an OIDC token, where no browser is."
+)
+@click.option("--force", is_flag=True, help="Replace an existing signature.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def sign(
+    bundle: Path,
+    key_file: Path | None,
+    passphrase_file: Path | None,
+    sigstore: bool,
+    identity_token: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Sign BUNDLE: say "I published this". Writes signature.json; the bundle's other files stay as they are.
+
+    huref-verify must accept the signed bundle before anything is put in place. It says who published the bundle to
+    those who know your key; it proves nothing about the model.
+    """
+    if (key_file is None) != sigstore:
+        raise UsageError("--key FILE or --sigstore: one of them", step="sign")
+    if (passphrase_file and sigstore) or (identity_token and not sigstore):
+        raise UsageError("--passphrase-file goes with --key, --identity-token with --sigstore", step="sign")
+    with _signer(key_file, passphrase_file, identity_token) as (identity, make):
+        digest = sign_bundle(bundle, make, partial(_accept, bundle, identity), force)
+    if as_json:
+        click.echo(json.dumps({"bundle": str(bundle), "bundle_sha256": digest, "identity": identity}, sort_keys=True))
+        return
+    click.echo(f"signed      {bundle}, verified by huref-verify")
+    click.echo(f"signature   {bundle / SIGNATURE_FILE if bundle.is_dir() else SIGNATURE_FILE + ' in the archive'}")
+    click.echo(f"digest      {digest}")
+    click.echo(f"identity    {identity} (publish it elsewhere than the bundle: it is what others give to --identity)")
+
+
+@contextlib.contextmanager
+def _signer(
+    key_file: Path | None, passphrase_file: Path | None, token_file: Path | None
+) -> Iterator[tuple[str, Callable[[bytes], bytes]]]:
+    """The identity, and what makes signature.json of a payload."""
+    if key_file is not None:
+        key = keys.load(key_file, keys.read_passphrase(passphrase_file))
+        yield key.keyid, partial(envelope, key=key)
+        return
+    from prover.sigstore_signing import sigstore_signer
+
+    with sigstore_signer(token_file) as signer:
+        yield signer.identity, signer.sign
+
+
+def _accept(bundle: Path, identity: str, signed: Path) -> None:
+    report = own_verifier.report_on(signed, "--allow-dev-srs", "--identity", identity)
+    if report["verdict"] != "accepted":
+        raise BundleError(
+            f"{bundle}: not signed, for huref-verify does not accept it: {report['verdict_line']}",
+            step="sign",
+            hint=report["hint"] or "",
+        )
+
+
+@click.group("key")
+def key_group() -> None:
+    """Keys that sign bundles."""
+
+
+@key_group.command("new")
+@click.argument("file", metavar="FILE", type=_FILE)
+@click.option("--algorithm", type=click.Choice(keys.ALGORITHMS), default=keys.ALGORITHMS[0], show_default=True)
+@_PASSPHRASE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def new(file: Path, algorithm: str, passphrase_file: Path | None, as_json: bool) -> None:
+    """Make a key: the private half in FILE, mode 0600, the public half beside it (maker.pem: maker.pub.pem)."""
+    key = keys.create(file, algorithm, keys.read_passphrase(passphrase_file))
+    _print(file, key, as_json)
+    if passphrase_file is None:
+        click.echo(f"{file} is not encrypted; --passphrase-file FILE does that", err=True)
+
+
+@key_group.command("show")
+@click.argument("file", metavar="FILE", type=_FILE)
+@_PASSPHRASE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def show(file: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Print the id of the private key in FILE."""
+    _print(file, keys.load(file, keys.read_passphrase(passphrase_file)), as_json)
+
+
+def _print(file: Path, key: keys.SigningKey, as_json: bool) -> None:
+    public = keys.public_path(file)
+    if as_json:
+        click.echo(json.dumps({"keyid": key.keyid, "private": str(file), "public": str(public)}, sort_keys=True))
+        return
+    click.echo(f"private     {file} (keep it; whoever has it can sign as you)")
+    click.echo(f"public      {public}")
+    click.echo(f"key id      {key.keyid}")
