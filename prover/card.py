@@ -69,10 +69,9 @@ def _markdown(report: Mapping[str, Any], name: str, archived: bool, url: str | N
     if not archived:
         lines += [f"![fingerprint of this model's committed weights](<{place}>)", ""]
     lines += [
-        "This picture is the fingerprint of the model's committed weights (HuRef, NeurIPS 2024), and the bundle that it "
-        "comes from proves that. Models that share a base have nearly the same picture. The proof is about committed "
-        "weights: it does not show that they are the ones served here, and two equal pictures alone are not evidence of "
-        "copying.",
+        "This picture is the fingerprint of the model's committed weights (HuRef, NeurIPS 2024); the bundle it comes "
+        "from proves so. Models that share a base have nearly the same picture. The proof is about committed weights: "
+        "it does not show that they are the ones served here; two equal pictures alone are not evidence of copying.",
         "",
         "| | |",
         "| --- | --- |",

@@ -1,0 +1,481 @@
+"""Step 12, signature: one form of a signature is right; all else is refused, and nothing but a good one is accepted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, utils
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from verifier import keys
+from verifier.batch_child import decode, encode
+from verifier.bundle import read_bundle
+from verifier.cli import main
+from verifier.errors import Rejected, Undecided, UnknownVersion, Unreadable, VerifierError
+from verifier.identity import Identity, parse_identity, read_identity
+from verifier.report import Status
+from verifier.signature import PREDICATE_TYPE, Facts, check_signature
+from verifier.verify import Options, verify_bundle
+
+from .conftest import ASSETS, canonical
+from .test_verify import put_point
+
+ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+P256 = ec.derive_private_key(1234567, ec.SECP256R1())
+OTHER = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
+OF_KEY = [pytest.param(ED25519, id="ed25519"), pytest.param(P256, id="p256")]
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+def der(key) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def keyid(key) -> str:
+    return hashlib.sha256(der(key)).hexdigest()
+
+
+def raw_signature(key, message: bytes) -> bytes:
+    if isinstance(key, Ed25519PrivateKey):
+        return key.sign(message)
+    r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
+    return utils.encode_dss_signature(r, min(s, keys.P256_ORDER - s))
+
+
+def envelope(payload: bytes, key=ED25519, payload_type: str = PAYLOAD_TYPE) -> dict:
+    """DSSE as its specification says, written here a second time."""
+    message = f"DSSEv1 {len(payload_type)} {payload_type} {len(payload)} ".encode() + payload
+    one = {"keyid": keyid(key), "public_key": b64(der(key)), "sig": b64(raw_signature(key, message))}
+    return {"payload": b64(payload), "payloadType": payload_type, "signatures": [one]}
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture(scope="module")
+def facts() -> Facts:
+    found = read_bundle(ASSETS / "bundle")
+    return Facts(found.digest, found.digests, b"c" * 32, "toy-dev", found.statement.profile_sha256)
+
+
+def check(document: object, facts: Facts, key=ED25519):
+    return check_signature(canonical(document), facts, Identity(keyid=keyid(key)) if key else None)
+
+
+# ---------------------------------------- what is right
+
+
+@pytest.mark.parametrize("key", OF_KEY)
+def test_a_good_signature(facts, key):
+    document = envelope(canonical(facts.statement()), key)
+    assert check(document, facts, key).signer == keyid(key)
+    found = check(document, facts, None)
+    assert found.signer == keyid(key)
+    assert "not checked against an identity" in found.words
+
+
+def test_the_digest_is_the_one_of_the_protocol(facts):
+    """Section 10, computed a second time."""
+    data = b"huref-zk/v1/bundle"
+    for name in ("statement.json", "commitments.bin", "link.json", "encoder.json", "fingerprint.png"):
+        content = (ASSETS / "bundle" / name).read_bytes()
+        data += len(name).to_bytes(4, "big") + name.encode() + len(content).to_bytes(8, "big")
+        data += hashlib.sha256(content).digest()
+    assert facts.bundle_sha256 == hashlib.sha256(data).digest()
+
+
+def test_unsigned(facts):
+    assert check_signature(None, facts, None).words.startswith("unsigned")
+    with pytest.raises(Undecided, match="unsigned") as caught:
+        check_signature(None, facts, Identity(keyid="0" * 64))
+    assert caught.value.code == "unsigned"
+
+
+@pytest.mark.parametrize("key", OF_KEY)
+def test_the_wrong_key(facts, key):
+    document = envelope(canonical(facts.statement()), key)
+    with pytest.raises(Rejected, match=f"signed by key {keyid(key)}, not by {keyid(OTHER)}") as caught:
+        check(document, facts, OTHER)
+    assert caught.value.code == "another-signer"
+
+
+# ---------------------------------------- statements that are not the one
+
+
+def changed(facts: Facts, how) -> bytes:
+    statement = json.loads(canonical(facts.statement()))
+    how(statement)
+    return canonical(statement)
+
+
+def more_subjects(statement):
+    statement["subject"].append({"digest": {"sha256": "0" * 64}, "name": "another"})
+
+
+STATEMENTS = {
+    "another bundle": (lambda s: s["subject"][0]["digest"].update(sha256="0" * 64), "about other files"),
+    "another subject's name": (lambda s: s["subject"][0].update(name="other"), "subject"),
+    "a second subject": (more_subjects, "subject"),
+    "no subject": (lambda s: s["subject"].clear(), "subject"),
+    "a second digest": (lambda s: s["subject"][0]["digest"].update(sha512="0" * 128), "subject"),
+    "another statement type": (lambda s: s.update(_type="https://in-toto.io/Statement/v0.1"), "_type"),
+    "another predicate type": (lambda s: s.update(predicateType="https://slsa.dev/provenance/v1"), "predicateType"),
+    "no predicate type": (lambda s: s.pop("predicateType"), "missing"),
+    "a predicate type that is no string": (lambda s: s.update(predicateType=[PREDICATE_TYPE]), "predicateType"),
+    "another commitment": (lambda s: s["predicate"].update(commitment="0" * 64), "predicate"),
+    "another file": (lambda s: s["predicate"]["files"].update({"link.json": "0" * 64}), "predicate"),
+    "a sixth file": (lambda s: s["predicate"]["files"].update({"signature.json": "0" * 64}), "predicate"),
+    "another profile": (lambda s: s["predicate"]["profile"].update(name="mine"), "predicate"),
+    "a further claim": (lambda s: s["predicate"].update(license="MIT"), "predicate"),
+    "no predicate": (lambda s: s.pop("predicate"), "missing"),
+    "an unknown key": (lambda s: s.update(extra=1), "unknown key"),
+    "true for a string": (lambda s: s["predicate"].update(commitment=True), "predicate"),
+}
+
+
+@pytest.mark.parametrize("what", STATEMENTS)
+def test_another_statement_well_signed(facts, what):
+    how, words = STATEMENTS[what]
+    document = envelope(changed(facts, how))
+    for key in (ED25519, None):  # with and without an identity
+        with pytest.raises(Rejected, match=words):
+            check(document, facts, key)
+
+
+def test_a_newer_predicate_means_upgrade(facts):
+    document = envelope(changed(facts, lambda s: s.update(predicateType=PREDICATE_TYPE[:-1] + "2")))
+    with pytest.raises(UnknownVersion) as caught:
+        check(document, facts)
+    assert "upgrade" in caught.value.hint
+    found = check(document, facts, None)
+    assert found.signer is None and "not checked" in found.words
+
+
+PAYLOADS = {
+    "with spaces": lambda data: data.replace(b",", b", "),
+    "with a line's end": lambda data: data + b"\n",
+    "with a key twice": lambda data: data.replace(b'{"_type"', b'{"_type":"x","_type"', 1),
+    "with an escape": lambda data: data.replace(b"bundle", b"b\\u0075ndle"),
+    "with a float": lambda data: data[:-1] + b',"x":1.0}',
+    "of a list": lambda data: b"[" + data + b"]",
+}
+
+
+@pytest.mark.parametrize("what", PAYLOADS)
+def test_another_encoding_of_the_statement(facts, what):
+    payload = PAYLOADS[what](canonical(facts.statement()))
+    assert payload != canonical(facts.statement())
+    with pytest.raises(Rejected):
+        check(envelope(payload), facts)
+
+
+# ---------------------------------------- envelopes that are not the one
+
+
+def twice(document):
+    document["signatures"] *= 2
+
+
+def by_another_key_too(document):
+    document["signatures"] += envelope(base64.b64decode(document["payload"]), OTHER)["signatures"]
+
+
+def first(**fields):
+    return lambda document: document["signatures"][0].update(fields)
+
+
+def beyond_the_order(document):
+    """S + L: the same signature to a careless verifier."""
+    data = base64.b64decode(document["signatures"][0]["sig"])
+    s = int.from_bytes(data[32:], "little") + keys.ED25519_ORDER
+    document["signatures"][0]["sig"] = b64(data[:32] + s.to_bytes(32, "little"))
+
+
+ENVELOPES = {
+    "another payload type": (lambda d: d.update(payloadType="application/json"), "payloadType"),
+    "the payload's type in capitals": (lambda d: d.update(payloadType=PAYLOAD_TYPE.upper()), "payloadType"),
+    "no signature": (lambda d: d["signatures"].clear(), "not an array of 1"),
+    "the signature twice": (twice, "not an array of 1"),
+    "a second, good signature": (by_another_key_too, "not an array of 1"),
+    "an unknown key": (lambda d: d.update(extra="x"), "unknown key"),
+    "an unknown key beside the signature": (first(cert="x"), "unknown key"),
+    "no public key": (lambda d: d["signatures"][0].pop("public_key"), "missing"),
+    "another public key": (first(public_key=b64(der(OTHER))), "keyid"),
+    "another public key and its id": (first(public_key=b64(der(OTHER)), keyid=keyid(OTHER)), "not a signature by key"),
+    "another key id": (first(keyid=keyid(OTHER)), "keyid"),
+    "the key id in capitals": (lambda d: first(keyid=d["signatures"][0]["keyid"].upper())(d), "keyid"),
+    "no key": (first(public_key=""), "not a public key"),
+    "bytes behind the key": (first(public_key=b64(der(ED25519) + b"\0")), "public key|canonical"),
+    "an empty signature": (first(sig=""), "not a signature by key"),
+    "zeros": (first(sig=b64(bytes(64))), "not a signature by key"),
+    "a bit": (lambda d: first(sig=b64(flipped(d)))(d), "not a signature by key"),
+    "a byte more": (lambda d: first(sig=b64(base64.b64decode(d["signatures"][0]["sig"]) + b"\0"))(d), "not a sign"),
+    "S beyond the order": (beyond_the_order, "not a signature by key"),
+    "base64 without padding": (lambda d: first(sig=d["signatures"][0]["sig"].rstrip("="))(d), "base64"),
+    "base64 for addresses": (first(sig="-_-_"), "base64"),
+    "a number": (first(sig=1), "not a string"),
+    "signatures in an object": (lambda d: d.update(signatures=d["signatures"][0]), "not an array"),
+    "a payload that is no base64": (lambda d: d.update(payload="{}"), "base64"),
+    "no payload": (lambda d: d.pop("payload"), "missing"),
+    "a list": (None, "not an object"),
+}
+
+
+def flipped(document) -> bytes:
+    data = bytearray(base64.b64decode(document["signatures"][0]["sig"]))
+    data[3] ^= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("what", ENVELOPES)
+def test_another_envelope(facts, what):
+    how, words = ENVELOPES[what]
+    document = envelope(canonical(facts.statement()))
+    if how is None:
+        document = [document]
+    else:
+        how(document)
+    for key in (ED25519, None):
+        with pytest.raises(Rejected, match=words):
+            check(document, facts, key)
+
+
+def test_the_payload_type_is_signed(facts):
+    """A signature over the same payload under another type is none."""
+    document = envelope(canonical(facts.statement()), payload_type="text/plain")
+    document["payloadType"] = PAYLOAD_TYPE
+    with pytest.raises(Rejected, match="not a signature"):
+        check(document, facts)
+
+
+def test_an_envelope_is_strict_json(facts):
+    good = canonical(envelope(canonical(facts.statement())))
+    identity = Identity(keyid=keyid(ED25519))
+    with pytest.raises(Rejected, match="twice"):
+        check_signature(good.replace(b'{"payload"', b'{"payload":"e30=","payload"', 1), facts, identity)
+    for data in (b"", b"\xff", good[:-1], good + b"x", b"[" * 100):
+        with pytest.raises(Unreadable):
+            check_signature(data, facts, identity)
+    with pytest.raises(Unreadable, match="limit"):
+        check_signature(good + b" " * 65536, facts, identity)
+
+
+def test_ecdsa_has_one_form(facts):
+    """(r, n - s), DER with a leading zero, and a signature of another kind of key."""
+    document = envelope(canonical(facts.statement()), P256)
+    r, s = utils.decode_dss_signature(base64.b64decode(document["signatures"][0]["sig"]))
+    twin = utils.encode_dss_signature(r, keys.P256_ORDER - s)
+    P256.public_key().verify(twin, pae(document), ec.ECDSA(hashes.SHA256()))  # OpenSSL takes it
+    good = utils.encode_dss_signature(r, s)
+    for data in (twin, good + b"\0", good[:1] + b"\x81" + good[1:], r.to_bytes(32, "big") + s.to_bytes(32, "big")):
+        document["signatures"][0]["sig"] = b64(data)
+        with pytest.raises(Rejected, match="not a signature"):
+            check(document, facts, P256)
+
+
+def pae(document: dict) -> bytes:
+    payload = base64.b64decode(document["payload"])
+    return f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} {len(payload)} ".encode() + payload
+
+
+# ---------------------------------------- keys
+
+
+def ed25519_der(raw: bytes) -> bytes:
+    return bytes.fromhex("302a300506032b6570032100") + raw
+
+
+def double(point, p=keys.ED25519_PRIME):
+    """Twice a point of RFC 8032's curve, by the addition formula."""
+    d = -121665 * pow(121666, -1, p) % p
+    x, y = point
+    k = d * x * x * y * y % p
+    return 2 * x * y * pow(1 + k, -1, p) % p, (y * y + x * x) * pow(1 - k, -1, p) % p
+
+
+def test_the_list_of_small_orders_is_whole():
+    """Each y is that of a point which three doublings take to the neutral one; there are five such y, for 8 points."""
+    p = keys.ED25519_PRIME
+    d = -121665 * pow(121666, -1, p) % p
+    points = set()
+    for y in keys.SMALL_ORDER_Y:
+        square = (y * y - 1) * pow(d * y * y + 1, -1, p) % p
+        x = pow(square, (p + 3) // 8, p)
+        x = x if x * x % p == square else x * pow(2, (p - 1) // 4, p) % p
+        assert x * x % p == square
+        for point in ((x, y), (-x % p, y)):
+            assert double(double(double(point))) == (0, 1)
+            points.add(point)
+    assert len(points) == 8
+
+
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize("y", [*sorted(keys.SMALL_ORDER_Y), keys.ED25519_PRIME, keys.ED25519_PRIME + 1])
+def test_keys_under_which_anybody_signs(facts, y, sign):
+    """A point of small order, or a second encoding of one. OpenSSL itself takes a signature under the neutral point."""
+    raw = bytearray(y.to_bytes(32, "little"))
+    raw[31] |= sign
+    data = ed25519_der(bytes(raw))
+    forged = (1).to_bytes(32, "little") + bytes(32)  # R neutral, S = 0
+    if (y, sign) == (1, 0):
+        Ed25519PublicKey.from_public_bytes(bytes(raw)).verify(forged, b"anything")
+    document = envelope(canonical(facts.statement()))
+    first(public_key=b64(data), keyid=hashlib.sha256(data).hexdigest(), sig=b64(forged))(document)
+    with pytest.raises(Rejected, match=r"small order|not a public key"):
+        check(document, facts, None)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        rsa.generate_private_key(65537, 2048),
+        ed448.Ed448PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP384R1()),
+        ec.generate_private_key(ec.SECP256K1()),
+    ],
+    ids=["rsa", "ed448", "p384", "secp256k1"],
+)
+def test_other_kinds_of_keys(facts, key, tmp_path):
+    with pytest.raises(Rejected, match="neither an Ed25519 key nor one on P-256"):
+        keys.read_der(der(key), "key")
+
+
+def test_a_point_has_one_encoding():
+    public = P256.public_key()
+    compressed = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    prefix = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
+    with pytest.raises(Rejected, match=r"canonical|not a public key"):
+        keys.read_der(prefix + compressed, "key")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_spoilt_signature_is_never_accepted(facts, data):
+    raw = bytearray(canonical(envelope(canonical(facts.statement()), data.draw(st.sampled_from([ED25519, P256])))))
+    at = data.draw(st.integers(0, len(raw) - 1))
+    value = data.draw(st.integers(0, 255).filter(lambda v: v != raw[at]))
+    raw[at] = value
+    with pytest.raises(VerifierError):
+        check_signature(bytes(raw), facts, None)
+
+
+# ---------------------------------------- identities
+
+
+def test_identities(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.pub.pem").write_bytes(
+        ED25519.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    assert read_identity("key.pub.pem") == read_identity(keyid(ED25519)) == Identity(keyid=keyid(ED25519))
+    who = "sigstore:https://github.com/o/r/.github/workflows/x.yml@refs/tags/v1@https://token.actions.githubusercontent.com"
+    found = parse_identity(who)
+    assert found.who.endswith("@refs/tags/v1") and found.issuer == "https://token.actions.githubusercontent.com"
+    assert str(found) == who
+    assert parse_identity("sigstore:x@http://y") is None
+    assert parse_identity(keyid(ED25519).upper()) is None
+
+
+def test_identities_that_are_none(bundle, tmp_path):
+    (tmp_path / "private.pem").write_bytes(ED25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "rsa.pem").write_bytes(
+        rsa.generate_private_key(65537, 2048).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    (tmp_path / "large.pem").write_bytes(bytes(1 << 20))
+    for given_as, words in (
+        (tmp_path / "private.pem", "a private key"),
+        (tmp_path / "rsa.pem", "neither"),
+        (tmp_path / "large.pem", "larger"),
+        (tmp_path / "missing.pem", "No such file"),
+        (tmp_path, "directory"),
+        ("sigstore:x", "not sigstore:WHO"),
+        ("", "No such file|directory"),
+        ("a\0b", "no file name"),
+    ):
+        result = CliRunner().invoke(main, [str(bundle), "--identity", str(given_as)])
+        assert result.exit_code == 2, result.output
+        assert any(word in " ".join(result.output.split()) for word in words.split("|")), result.output
+
+
+# ---------------------------------------- whole bundles
+
+
+@pytest.fixture
+def signed(bundle, verify):
+    """The toy bundle, signed over what its own verification finds."""
+    found = read_bundle(bundle)
+    cm = bytes.fromhex(verify(bundle).commitment)
+    facts = Facts(found.digest, found.digests, cm, "toy-dev", found.statement.profile_sha256)
+    (bundle / "signature.json").write_bytes(canonical(envelope(canonical(facts.statement()))))
+    return bundle
+
+
+def test_verdicts_of_a_signed_bundle(signed, verify, tmp_path):
+    mine, other = Identity(keyid=keyid(ED25519)), Identity(keyid=keyid(OTHER))
+    report = verify(signed, identity=mine)
+    assert (report.verdict, report.identity, report.signer) == ("accepted", keyid(ED25519), keyid(ED25519))
+    assert (report.checks[-1].step, report.checks[-1].status) == (12, Status.PASSED)
+    assert f"signed by {keyid(ED25519)}" in report.verdict_line()
+    assert decode(encode(report)).as_json() == report.as_json()
+    report = verify(signed)
+    assert (report.verdict, report.identity, report.signer) == ("accepted", None, keyid(ED25519))
+    assert report.checks[-1].status is Status.NOT_CHECKED
+    assert "signed by" not in report.verdict_line()
+    report = verify(signed, identity=other)
+    assert (report.verdict, report.failure.step, report.failure.code) == ("rejected", 12, "another-signer")
+    assert report.signer is None and report.identity is None
+
+
+def test_a_signature_does_not_make_up_for_a_proof(signed, verify):
+    """Signed by the right key, and still rejected: here at step 3; and undecided where the SRS is not trusted."""
+    mine = Identity(keyid=keyid(ED25519))
+    assert verify(signed, identity=mine, allow_development_srs=False).failure.step == 10
+    put_point(signed, 0, bytes(64))
+    report = verify(signed, identity=mine)
+    assert (report.verdict, report.failure.step, report.identity) == ("rejected", 3, None)
+
+
+def test_an_unsigned_bundle_with_an_identity_is_undecided(bundle, verify):
+    report = verify(bundle, identity=Identity(keyid=keyid(ED25519)))
+    assert (report.verdict, report.failure.step, report.failure.code) == ("undecided", 12, "unsigned")
+
+
+def test_the_command(signed, tmp_path):
+    pem = tmp_path / "key.pub.pem"
+    pem.write_bytes(ED25519.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    files = [tmp_path / name for name in ("r.html", "r.xml", "r.sarif")]
+    options = [f"--{kind}={file}" for kind, file in zip(("report", "junit", "sarif"), files, strict=True)]
+    result = CliRunner().invoke(main, [str(signed), "--allow-dev-srs", "--identity", str(pem), *options])
+    assert result.exit_code == 0, result.output
+    assert f"signed by {keyid(ED25519)}" in result.output.splitlines()[-1]
+    page = files[0].read_text()
+    assert "Whoever was asked for published it" in page and f"--identity <bdi>{keyid(ED25519)}" in page
+    assert "Who published it" not in page
+    assert 'name="12 signature"' in files[1].read_text()
+    shutil.copy(signed / "link.json", signed / "signature.json")  # JSON, and no signature
+    result = CliRunner().invoke(main, [str(signed), "--allow-dev-srs", *options])
+    assert result.exit_code == 4
+    assert result.output.splitlines()[-1].startswith("REJECTED at step 12 (signature): signature.json.payloadType")
+    (found,) = json.loads(files[2].read_bytes())["runs"][0]["results"]
+    assert found["ruleId"] == "huref-12-signature"
+    assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("signature.json")
+
+
+def test_many_bundles_with_an_identity(tmp_path):
+    """In processes of their own: the identity gets there."""
+    from tests.conftest import EXAMPLE
+    from verifier.batch import verify_many
+
+    (report,) = verify_many([EXAMPLE], Options(True, identity=Identity(keyid="0" * 64)), 1)
+    assert (report.failure.code, report.failure.step) == ("unsigned", 12)
+    assert verify_bundle(tmp_path, Options(identity=Identity(keyid="0" * 64))).failure.step == 1
