@@ -10,9 +10,8 @@ import shutil
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, utils
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,55 +20,21 @@ from verifier.batch_child import decode, encode
 from verifier.bundle import read_bundle
 from verifier.cli import main
 from verifier.errors import Rejected, Undecided, UnknownVersion, Unreadable, VerifierError
-from verifier.identity import Identity, parse_identity, read_identity
+from verifier.identity import Identity
 from verifier.report import Status
 from verifier.signature import PREDICATE_TYPE, Facts, check_signature
 from verifier.verify import Options, verify_bundle
 
 from .conftest import ASSETS, canonical
+from .envelopes import ED25519, OTHER, P256, PAYLOAD_TYPE, b64, check, der, envelope, facts_of_the_toy, first, keyid
 from .test_verify import put_point
 
-ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-P256 = ec.derive_private_key(1234567, ec.SECP256R1())
-OTHER = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
 OF_KEY = [pytest.param(ED25519, id="ed25519"), pytest.param(P256, id="p256")]
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-
-
-def der(key) -> bytes:
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def keyid(key) -> str:
-    return hashlib.sha256(der(key)).hexdigest()
-
-
-def raw_signature(key, message: bytes) -> bytes:
-    if isinstance(key, Ed25519PrivateKey):
-        return key.sign(message)
-    r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-    return utils.encode_dss_signature(r, min(s, keys.P256_ORDER - s))
-
-
-def envelope(payload: bytes, key=ED25519, payload_type: str = PAYLOAD_TYPE) -> dict:
-    """DSSE as its specification says, written here a second time."""
-    message = f"DSSEv1 {len(payload_type)} {payload_type} {len(payload)} ".encode() + payload
-    one = {"keyid": keyid(key), "public_key": b64(der(key)), "sig": b64(raw_signature(key, message))}
-    return {"payload": b64(payload), "payloadType": payload_type, "signatures": [one]}
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 @pytest.fixture(scope="module")
 def facts() -> Facts:
-    found = read_bundle(ASSETS / "bundle")
-    return Facts(found.digest, found.digests, b"c" * 32, "toy-dev", found.statement.profile_sha256)
-
-
-def check(document: object, facts: Facts, key=ED25519):
-    return check_signature(canonical(document), facts, Identity(keyid=keyid(key)) if key else None)
+    return facts_of_the_toy()
 
 
 # ---------------------------------------- what is right
@@ -190,10 +155,6 @@ def by_another_key_too(document):
     document["signatures"] += envelope(base64.b64decode(document["payload"]), OTHER)["signatures"]
 
 
-def first(**fields):
-    return lambda document: document["signatures"][0].update(fields)
-
-
 def beyond_the_order(document):
     """S + L: the same signature to a careless verifier."""
     data = base64.b64decode(document["signatures"][0]["sig"])
@@ -288,76 +249,6 @@ def pae(document: dict) -> bytes:
     return f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} {len(payload)} ".encode() + payload
 
 
-# ---------------------------------------- keys
-
-
-def ed25519_der(raw: bytes) -> bytes:
-    return bytes.fromhex("302a300506032b6570032100") + raw
-
-
-def double(point, p=keys.ED25519_PRIME):
-    """Twice a point of RFC 8032's curve, by the addition formula."""
-    d = -121665 * pow(121666, -1, p) % p
-    x, y = point
-    k = d * x * x * y * y % p
-    return 2 * x * y * pow(1 + k, -1, p) % p, (y * y + x * x) * pow(1 - k, -1, p) % p
-
-
-def test_the_list_of_small_orders_is_whole():
-    """Each y is that of a point which three doublings take to the neutral one; there are five such y, for 8 points."""
-    p = keys.ED25519_PRIME
-    d = -121665 * pow(121666, -1, p) % p
-    points = set()
-    for y in keys.SMALL_ORDER_Y:
-        square = (y * y - 1) * pow(d * y * y + 1, -1, p) % p
-        x = pow(square, (p + 3) // 8, p)
-        x = x if x * x % p == square else x * pow(2, (p - 1) // 4, p) % p
-        assert x * x % p == square
-        for point in ((x, y), (-x % p, y)):
-            assert double(double(double(point))) == (0, 1)
-            points.add(point)
-    assert len(points) == 8
-
-
-@pytest.mark.parametrize("sign", [0, 0x80])
-@pytest.mark.parametrize("y", [*sorted(keys.SMALL_ORDER_Y), keys.ED25519_PRIME, keys.ED25519_PRIME + 1])
-def test_keys_under_which_anybody_signs(facts, y, sign):
-    """A point of small order, or a second encoding of one. OpenSSL itself takes a signature under the neutral point."""
-    raw = bytearray(y.to_bytes(32, "little"))
-    raw[31] |= sign
-    data = ed25519_der(bytes(raw))
-    forged = (1).to_bytes(32, "little") + bytes(32)  # R neutral, S = 0
-    if (y, sign) == (1, 0):
-        Ed25519PublicKey.from_public_bytes(bytes(raw)).verify(forged, b"anything")
-    document = envelope(canonical(facts.statement()))
-    first(public_key=b64(data), keyid=hashlib.sha256(data).hexdigest(), sig=b64(forged))(document)
-    with pytest.raises(Rejected, match=r"small order|not a public key"):
-        check(document, facts, None)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        rsa.generate_private_key(65537, 2048),
-        ed448.Ed448PrivateKey.generate(),
-        ec.generate_private_key(ec.SECP384R1()),
-        ec.generate_private_key(ec.SECP256K1()),
-    ],
-    ids=["rsa", "ed448", "p384", "secp256k1"],
-)
-def test_other_kinds_of_keys(facts, key, tmp_path):
-    with pytest.raises(Rejected, match="neither an Ed25519 key nor one on P-256"):
-        keys.read_der(der(key), "key")
-
-
-def test_a_point_has_one_encoding():
-    public = P256.public_key()
-    compressed = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-    prefix = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
-    with pytest.raises(Rejected, match=r"canonical|not a public key"):
-        keys.read_der(prefix + compressed, "key")
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_spoilt_signature_is_never_accepted(facts, data):
@@ -367,44 +258,6 @@ def test_a_spoilt_signature_is_never_accepted(facts, data):
     raw[at] = value
     with pytest.raises(VerifierError):
         check_signature(bytes(raw), facts, None)
-
-
-# ---------------------------------------- identities
-
-
-def test_identities(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "key.pub.pem").write_bytes(
-        ED25519.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
-    assert read_identity("key.pub.pem") == read_identity(keyid(ED25519)) == Identity(keyid=keyid(ED25519))
-    who = "sigstore:https://github.com/o/r/.github/workflows/x.yml@refs/tags/v1@https://token.actions.githubusercontent.com"
-    found = parse_identity(who)
-    assert found.who.endswith("@refs/tags/v1") and found.issuer == "https://token.actions.githubusercontent.com"
-    assert str(found) == who
-    assert parse_identity("sigstore:x@http://y") is None
-    assert parse_identity(keyid(ED25519).upper()) is None
-
-
-def test_identities_that_are_none(bundle, tmp_path):
-    (tmp_path / "private.pem").write_bytes(ED25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (tmp_path / "rsa.pem").write_bytes(
-        rsa.generate_private_key(65537, 2048).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
-    (tmp_path / "large.pem").write_bytes(bytes(1 << 20))
-    for given_as, words in (
-        (tmp_path / "private.pem", "a private key"),
-        (tmp_path / "rsa.pem", "neither"),
-        (tmp_path / "large.pem", "larger"),
-        (tmp_path / "missing.pem", "No such file"),
-        (tmp_path, "directory"),
-        ("sigstore:x", "not sigstore:WHO"),
-        ("", "No such file|directory"),
-        ("a\0b", "no file name"),
-    ):
-        result = CliRunner().invoke(main, [str(bundle), "--identity", str(given_as)])
-        assert result.exit_code == 2, result.output
-        assert any(word in " ".join(result.output.split()) for word in words.split("|")), result.output
 
 
 # ---------------------------------------- whole bundles
