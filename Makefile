@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 BENCH ?= bench
 
-.PHONY: help demo test browser-test lint wheel bench install install-all profile clean
+.PHONY: help demo test browser-test lint wheel docs bench install install-all profile clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -20,7 +20,7 @@ $(BIN)/huref: pyproject.toml
 # torch first, by exact version: a plain `torch` pulls gigabytes of CUDA packages
 $(VENV)/.all: pyproject.toml $(BIN)/huref
 	$(BIN)/python -m pip install -q 'torch==2.13.0' || $(BIN)/python -m pip install -q torch
-	$(BIN)/python -m pip install -q -e '.[prover,fpm,dev]'
+	$(BIN)/python -m pip install -q -e '.[prover,fpm,dev,docs,sigstore]'
 	@touch $@
 
 install: $(BIN)/huref  ## a virtual environment with verifier and prover
@@ -52,6 +52,9 @@ browser-test: $(VENV)/.all  ## the HTML report in a headless Chromium from npm; 
 wheel: $(BIN)/huref  ## the wheel, the same bytes on every machine, in dist/
 	SOURCE_DATE_EPOCH=1577836800 $(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
 	cd dist && sha256sum huref_zk-*.whl
+
+docs: $(VENV)/.all  ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # BENCH: where figures go. LARGE=1: also Llama-2-7B, Llama-3-8B and Llama-2-70B (10 GB of disk, about half an hour).
 bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, the naive way; LARGE=1 up to 70B

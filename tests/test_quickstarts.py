@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from tests.conftest import EXAMPLE, ROOT
+from tests.conftest import EXAMPLE, MODELS, ROOT
 from tests.test_plain_install import sources  # noqa: F401 - a fixture
 
 
@@ -27,7 +27,7 @@ def blocks(page: str, language: str) -> list[str]:
 def commands(page: str) -> list[tuple[str, int]]:
     """Each line of its shell blocks, and the exit code that the line's comment promises."""
     result = []
-    for line in "".join(blocks(page, "sh")).splitlines():
+    for line in "".join(blocks(page, "sh")).replace("\\\n", "").splitlines():
         promised = re.search(r"\s+# exit code (\d)$", line)
         result.append((line[: promised.start()] if promised else line, int(promised[1]) if promised else 0))
     return result
@@ -37,17 +37,23 @@ def commands(page: str) -> list[tuple[str, int]]:
 def done(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
     """The directory after both pages were followed, and what was printed."""
     folder = tmp_path_factory.mktemp("newcomer")
+    return folder, follow(folder, sources, "audit.md", "ci.md")
+
+
+def follow(folder: Path, sources: Path, *pages: str) -> str:  # noqa: F811
+    """Run all commands of the pages in `folder`, where nothing lies yet; what they printed."""
     shutil.copytree(sources, folder / "huref-zk")
     shutil.copytree(EXAMPLE, folder / "huref-zk" / "artifacts" / "bundles" / "base")
+    shutil.copytree(MODELS / "base", folder / "huref-zk" / "artifacts" / "models" / "base")
     (folder / "bin").mkdir()
     (folder / "bin" / "python3").symlink_to(sys.executable)
     script = ["set -u"]
-    for line, code in commands("audit.md") + commands("ci.md"):
+    for line, code in [one for page in pages for one in commands(page)]:
         script += [
             line,
             f'found=$?; [ "$found" = {code} ] || {{ echo "exit code $found: "{shlex.quote(line)} >&2; exit 1; }}',
         ]
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "HOME"))}
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "HOME", "XDG_CACHE"))}
     ran = subprocess.run(
         ["bash", "--noprofile", "--norc", "-c", "\n".join(script)],
         cwd=folder,
@@ -57,7 +63,7 @@ def done(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
         check=False,
     )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
-    return folder, ran.stdout
+    return ran.stdout
 
 
 def test_an_auditor_gets_what_the_page_says(done):
