@@ -152,6 +152,16 @@ def test_inputs_are_only_names(runner, workspace, paths, exit_code):
     assert not list(workspace.rglob("pwned"))
 
 
+def test_identity_is_asked_of_every_bundle(runner, workspace):
+    """The example is unsigned; whatever else is written there is one argument, and no key."""
+    done = runner.step(1, workspace, allow_dev_srs="true", identity="0" * 64)
+    assert done.returncode == 3
+    assert "UNDECIDED  models/good  at step 12 (signature): unsigned" in runner.summary
+    done = runner.step(1, workspace, allow_dev_srs="true", identity="$(touch pwned) --allow-dev-srs")
+    assert done.returncode == 2
+    assert not list(workspace.rglob("pwned"))
+
+
 def test_a_development_srs_is_undecided_by_default(runner, workspace):
     assert runner.step(1, workspace, paths="models\r\n").returncode == 3
 
