@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from verifier.strict_json import check_depth
 Float32Array = npt.NDArray[np.float32]
 AnyArray = npt.NDArray[Any]
 
+_DISTRIBUTED_SHARD = re.compile(r"shard-[0-9]{5}-model-[0-9]{5}-of-[0-9]{5}\.safetensors")
 _TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -145,7 +147,12 @@ class Tensors:
     """The tensors of a checkpoint: model.safetensors, or shards named by an index."""
 
     def __init__(self, folder: Path) -> None:
-        """Read headers only."""
+        """Read headers only.
+
+        Raises:
+            BadOpening: missing, damaged, or of another meaning to whoever loads the whole folder.
+        """
+        _refuse_other_weights(folder)
         single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
         self._folder = folder
         if single.exists():
@@ -163,10 +170,19 @@ class Tensors:
             if tensor not in shards[str(shard)]:
                 raise bad(folder / str(shard), f"tensor {ascii(tensor)[:80]} is missing")
             self._entries[tensor] = shards[str(shard)][tensor]
+        for name, header in shards.items():
+            # transformers loads every tensor of every shard: of one that is there twice, the last
+            for tensor in header:
+                if weight_map.get(tensor) != name:
+                    raise bad(folder / name, f"tensor {ascii(tensor)[:80]} is not one that the index says lies here")
 
     def __contains__(self, name: str) -> bool:
         """True for a tensor that is there."""
         return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of all tensors."""
+        return iter(self._entries)
 
     def read(
         self, name: str, shape: tuple[int, ...], select: Callable[[AnyArray], AnyArray] | None = None
@@ -200,6 +216,19 @@ class Tensors:
         if not bool(np.isfinite(result).all()):
             raise bad(entry.path, f"tensor {name} has NaN or infinite values")
         return result
+
+
+def _refuse_other_weights(folder: Path) -> None:
+    """Files that transformers loads with `model.safetensors`, or instead of it, without being asked to."""
+    try:
+        names = sorted(file.name for file in folder.iterdir())
+    except OSError as error:
+        raise bad(folder, _reason(error)) from None
+    for name in names:
+        if name == "adapter_config.json":
+            raise bad(folder / name, "an adapter beside the weights", "merge it into them, or take it away")
+        if _DISTRIBUTED_SHARD.match(name):
+            raise bad(folder / name, "a distributed checkpoint beside the weights", "take it away")
 
 
 def _read_header(path: Path) -> dict[str, _Entry]:

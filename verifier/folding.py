@@ -139,7 +139,7 @@ class _Reader:
 
     def embedding(self, tokens: tuple[int, ...]) -> Float32Array:
         shape = (self._model.vocab_size, self._model.hidden_size)
-        return self._tensors.read(f"{self._prefix}{self._family.embedding}.weight", shape, lambda x: x[list(tokens)])
+        return self._get(f"{self._prefix}{self._family.embedding}.weight", shape, lambda x: x[list(tokens)])
 
     def embedding_folding(self) -> Folding:
         norm = self._family.embedding_norm
@@ -194,11 +194,21 @@ class _Reader:
             x = stored.T if transposed else stored
             return x if part is None else part(x)
 
-        return self._tensors.read(f"{name}.weight", shape, select)
+        return self._get(f"{name}.weight", shape, select)
+
+    def _get(self, name: str, shape: tuple[int, ...], select: _Part | None = None) -> Float32Array:
+        """A tensor that is there once: under another prefix transformers may take it for the same, and load that."""
+        tail = name.removeprefix(self._prefix)
+        words = {word for prefix in self._family.prefixes for word in prefix.split(".")}
+        for other in self._tensors:
+            front = other.removesuffix(tail)
+            if other not in (name, front) and words.issuperset(front.split(".")):
+                raise BadOpening(f"tensor {name} is there under another name too: {ascii(other)[:80]}")
+        return self._tensors.read(name, shape, select)
 
     def _factor(self, name: str, length: int | None = None) -> Float64Array:
         """A norm's factor n: weight, or 1 + weight; [length], d if that is None."""
-        weight = self._tensors.read(f"{name}.weight", (length or self._model.hidden_size,)).astype(np.float64)
+        weight = self._get(f"{name}.weight", (length or self._model.hidden_size,)).astype(np.float64)
         return 1.0 + weight if self._family.one_added else weight
 
     def _row_factors(self, name: str, role: str) -> Float64Array:

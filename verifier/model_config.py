@@ -40,6 +40,8 @@ def describe(config: dict[str, Any], path: Path) -> tuple[Family, Model]:
     for key in ("quantization_config", "compression_config"):
         if config.get(key) is not None:
             raise bad(path, f"{key}: quantized weights", "give the release that they were made from")
+    if config.get("transformers_weights") is not None:  # transformers loads that file instead
+        raise bad(path, "transformers_weights: other weights than model.safetensors")
     reader = _Config(config, path)
     if family.inside:
         reader = _Config(reader.take(family.inside, dict, {}), path, family.inside + ".")

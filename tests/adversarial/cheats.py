@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from circuits import ezkl_worker, keys, proofs
 from circuits.curve_files import read_curve_file, scalars, write_bases
@@ -159,6 +160,35 @@ def prove_with_graph(profile: Profile, circuit: str, model: onnx.ModelProto, vec
         checked=False,
     )
     return Proof.from_worker(answer)
+
+
+def reading_late(model, start, data_length):  # type: ignore[no-untyped-def]
+    """The link graph with slot 0 reading S' from entry `start` on, where nothing but this prover looks."""
+    for name, value in (("late", start), ("early_end", data_length - start)):
+        model.graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, [1], [value]))
+    for node in model.graph.node:
+        if node.output[0] == "left_0_data":
+            node.input[1] = "late"
+        if node.output[0] == "right_0_data":
+            node.input[2] = "early_end"
+    onnx.checker.check_model(model)
+    return model
+
+
+def other_wiring(model):  # type: ignore[no-untyped-def]
+    """Patches in another order, so that every feature comes from another patch's terms."""
+    transpose = next(node for node in model.graph.node if node.op_type == "Transpose")
+    perm = next(attribute for attribute in transpose.attribute if attribute.name == "perm")
+    rows, columns, *rest = perm.ints
+    perm.ints[:] = [columns, rows, *rest]
+
+
+def other_weights(model):  # type: ignore[no-untyped-def]
+    """Two features of each patch with each other's weights."""
+    w1 = next(tensor for tensor in model.graph.initializer if tensor.name == "encoder/w1")
+    weights = numpy_helper.to_array(w1).copy()
+    weights[:, [0, 1]] = weights[:, [1, 0]]
+    w1.CopyFrom(numpy_helper.from_array(weights, w1.name))
 
 
 def proof_of(files: dict[str, bytes], name: str) -> Proof:

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from circuits.encoder_circuit import encoder_circuit_graph
 from circuits.link_circuit import link_graph
@@ -26,8 +25,11 @@ from tests.adversarial.cheats import (
     Deaf,
     edit,
     expect_rejected,
+    other_weights,
+    other_wiring,
     proof_of,
     prove_with_graph,
+    reading_late,
     relation,
     verify,
     wider,
@@ -76,19 +78,6 @@ def test_step8_false_terms(swapped, tmp_path):
     expect_rejected(verify(honest_instance, tmp_path), 8, "instance")
 
 
-def reading_late(model, start, data_length):
-    """The link graph with slot 0 reading S' from entry `start` on, where nothing but this prover looks."""
-    for name, value in (("late", start), ("early_end", data_length - start)):
-        model.graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, [1], [value]))
-    for node in model.graph.node:
-        if node.output[0] == "left_0_data":
-            node.input[1] = "late"
-        if node.output[0] == "right_0_data":
-            node.input[2] = "early_end"
-    onnx.checker.check_model(model)
-    return model
-
-
 def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_path):
     """False terms where the encoder reads, the true ones behind them, and a graph that reads those: its output is 0."""
     count = 6 * world.profile.g**2
@@ -109,22 +98,6 @@ def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_pat
 
     files = Liar(world, tmp_path, *world.row_parts).run().files
     expect_rejected(verify(files, tmp_path), 8, "proof")
-
-
-def other_wiring(model):
-    """Patches in another order, so that every feature comes from another patch's terms."""
-    transpose = next(node for node in model.graph.node if node.op_type == "Transpose")
-    perm = next(attribute for attribute in transpose.attribute if attribute.name == "perm")
-    rows, columns, *rest = perm.ints
-    perm.ints[:] = [columns, rows, *rest]
-
-
-def other_weights(model):
-    """Two features of each patch with each other's weights."""
-    w1 = next(tensor for tensor in model.graph.initializer if tensor.name == "encoder/w1")
-    weights = numpy_helper.to_array(w1).copy()
-    weights[:, [0, 1]] = weights[:, [1, 0]]
-    w1.CopyFrom(numpy_helper.from_array(weights, w1.name))
 
 
 @pytest.mark.parametrize("bend", [other_wiring, other_weights])

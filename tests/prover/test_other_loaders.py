@@ -1,0 +1,123 @@
+"""Checkpoints that transformers loads with other weights than those an opening would read: step 11 refuses them.
+
+Somebody who opens commitments may try the same folder out. What is tried must be what was opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_models import SIZES, edit_json, random_llama, read_tensors, write_rest, write_tensors
+
+from verifier.checkpoint import Tensors
+from verifier.errors import BadOpening
+from verifier.folding import quantized_matrices
+from verifier.model_config import read_model
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+Q = "model.layers.2.self_attn.q_proj.weight"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    config, tensors = random_llama()
+    write_rest(tmp_path / "model", {"model_type": "llama", **config})
+    write_tensors(tmp_path / "model" / "model.safetensors", tensors)
+    return tmp_path / "model"
+
+
+def step_11_reads(folder: Path) -> dict[str, np.ndarray]:
+    """The matrices that step 11 commits again."""
+    family, description = read_model(folder)
+    return dict(quantized_matrices(Tensors(folder), family, description, tuple(range(1, 129))))
+
+
+def transformers_runs(folder: Path) -> np.ndarray:
+    """Logits of one short text, by what `from_pretrained` makes of the folder."""
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        return loaded(torch.arange(1, 9)[None]).logits.numpy()
+
+
+def under_another_name(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    tensors = read_tensors(file)
+    write_tensors(file, tensors | {Q.removeprefix("model."): -tensors[Q]})
+
+
+def shards(folder: Path, second: str) -> None:
+    """Two shards that both hold q; the index names the first one's, and that of `second` in the second."""
+    file = folder / "model.safetensors"
+    tensors = read_tensors(file)
+    write_tensors(folder / "a.safetensors", {n: t for n, t in tensors.items() if n != second})
+    write_tensors(folder / "b.safetensors", {second: tensors[second]} | ({Q: -tensors[Q]} if second != Q else {}))
+    weight_map = {name: "b.safetensors" if name == second else "a.safetensors" for name in tensors}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    file.unlink()
+
+
+def named_in_the_config(folder: Path) -> None:
+    tensors = read_tensors(folder / "model.safetensors")
+    write_tensors(folder / "other.safetensors", tensors | {Q: -tensors[Q]})
+    edit_json(folder / "config.json", transformers_weights="other.safetensors")
+
+
+def adapter(folder: Path) -> None:
+    """A LoRA adapter as peft saves one, beside the weights."""
+    pytest.importorskip("peft")
+    d, random = SIZES["hidden_size"], np.random.default_rng(1)
+    (folder / "adapter_config.json").write_text(
+        json.dumps(
+            {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 1, "lora_alpha": 1, "target_modules": ["q_proj"]}
+        )
+    )
+    name = f"base_model.model.{Q.removesuffix('.weight')}.lora_"
+    ab = {f"{name}A.weight": (1, d), f"{name}B.weight": (d, 1)}
+    tensors = {name: random.normal(size=shape).astype(np.float32) for name, shape in ab.items()}
+    write_tensors(folder / "adapter_model.safetensors", tensors)
+
+
+OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a tensor under another name": (under_another_name, "is there under another name too"),
+    "a tensor in two shards": (lambda folder: shards(folder, "model.norm.weight"), "not one that the index says"),
+    "another file, named in config.json": (named_in_the_config, "transformers_weights"),
+    "an adapter beside the weights": (adapter, "an adapter beside the weights"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_folder_that_transformers_loads_otherwise_is_refused(model: Path, what: str) -> None:
+    spoil, words = OTHERS[what]
+    honest = transformers_runs(model)
+    step_11_reads(model)
+    spoil(model)
+    assert not np.allclose(transformers_runs(model), honest, rtol=1e-3)  # the attack is real
+    with pytest.raises(BadOpening, match=words):
+        step_11_reads(model)
+
+
+def test_honest_shards_are_read(model: Path) -> None:
+    honest, runs = step_11_reads(model), transformers_runs(model)
+    shards(model, Q)
+    assert all((again == honest[name]).all() for name, again in step_11_reads(model).items())
+    assert (transformers_runs(model) == runs).all()
+
+
+def test_a_distributed_checkpoint_beside_the_weights_is_refused(model: Path) -> None:
+    """transformers 5.23 loads such a folder by another path; which tensor of a name counts is not said."""
+    (model / "shard-00001-model-00001-of-00001.safetensors").touch()
+    with pytest.raises(BadOpening, match="a distributed checkpoint"):
+        step_11_reads(model)
+
+
+@pytest.mark.parametrize("front", ["vision_tower.vision_model.encoder.", "draft."])
+def test_another_part_with_the_same_layers_is_not_another_name(model: Path, front: str) -> None:
+    tensors = read_tensors(model / "model.safetensors")
+    write_tensors(model / "model.safetensors", tensors | {front + Q.removeprefix("model."): tensors[Q]})
+    step_11_reads(model)
