@@ -73,7 +73,8 @@ def copied(folder: Path, name: str) -> Path:
 
 
 def spoil(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
 @pytest.mark.parametrize("where", ["shared", "own"])

@@ -66,7 +66,7 @@ def test_one_that_is_named_is_taken_though_a_smaller_would_do():
 
 
 def test_a_larger_one_is_chosen_for_a_longer_vector(tmp_path):
-    folder = write(tmp_path / "model", BigModel("llama", 64, 4100, 2, 4, 4, 700, "F32"))
+    folder = write(tmp_path / "model", BigModel("llama", 64, 4100, 2, 4, 4, 4200, "F32"))
     assert read_for_profile(folder, None)[0].name == "large-dev"
 
 

@@ -272,6 +272,7 @@ def test_circuits_list(profile):
         row = rows[DEFAULT_PROFILE, circuit]
         assert row["vk"] == profile.document["circuits"][circuit]["vk"]
         assert (row["k"], row["srs"]) == (12, "development")
+        assert rows["large-dev", circuit]["k"] == 14
     assert "size classes without a published profile: base" in run("circuits", "list").output
 
 
