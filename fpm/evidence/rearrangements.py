@@ -1,4 +1,4 @@
-"""Changes of a model's weights that leave its outputs alone, on the form that family_layouts.unpack gives.
+"""Changes of a model's weights that leave its outputs alone, on the form that layouts.unpack gives.
 
 Each takes the model, a `Freedom` (what the architecture allows) and a generator, and edits the model in place.
 """

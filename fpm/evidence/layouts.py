@@ -17,6 +17,8 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Sizes:
+    """Sizes that slices depend on."""
+
     heads: int
     kv_heads: int
     head_dim: int
@@ -134,6 +136,7 @@ def _head_norm(state: State, name: str, count: int, layout: Layout, sizes: Sizes
 
 
 def pack(model: dict[str, Any], layout: Layout, sizes: Sizes) -> State:
+    """The state dict that `unpack` makes this form of."""
     one = 1.0 if layout.plus_one else 0.0
     state: dict[str, Tensor | None] = {
         layout.embed + ".weight": model["embed"],
