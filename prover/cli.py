@@ -15,6 +15,7 @@ try:
     from circuits.cli import circuits_group, srs_group
     from circuits.command_group import CommandGroup
     from prover.ics_cli import ics
+    from prover.profile_cli import profile
     from prover.prove_cli import prove
 except ImportError as missing:  # a plain install is the verifier alone
     _MISSING: str | None = missing.name
@@ -41,6 +42,7 @@ else:
 
     huref.add_command(prove)
     huref.add_command(ics)
+    huref.add_command(profile)
     huref.add_command(circuits_group, "circuits")
     huref.add_command(srs_group, "srs")
 
