@@ -51,8 +51,8 @@ def main() -> None:
     """Console entry point."""
     if _MISSING is not None:
         needs, extras = f"huref needs {_MISSING}, which a plain install leaves out", "prover"
-        if sys.argv[1:2] == ["generator"]:
-            needs, extras = "huref generator needs the fpm extra", "prover,fpm"
+        if sys.argv[1:2] in (["generator"], ["evaluate"]):
+            needs, extras = f"huref {sys.argv[1]} needs the fpm extra", "prover,fpm"
         sys.stderr.write(f"{needs}: pip install 'huref-zk[{extras}]'\n")
         sys.exit(2)
     huref()

@@ -2,7 +2,7 @@
 
 The laboratory lies in `fpm/`, which imports nothing of the prover: it runs this as a command, so that what it measures
 is what `huref ics` and `huref profile` compute. JOB: `{"pairs": [[folder, folder], ...]}`; optional: `profile`, its
-name, and `k_max`, to use fewer tokens than it does.
+name, and `k_max` and `seed`, to use fewer tokens than it does, and another projection.
 
 First a JSON line for each folder: `terms` (six, each at norm 1), `tokens`, `processor_seconds`; or `refused`, with the
 reason. Then one for each pair that could be read: `projected`, `p_value`, `verdict`, `unreliable`, `profile`, and
@@ -26,7 +26,6 @@ from prover.bounded_files import read_json
 from prover.checkpoint import Checkpoint, open_checkpoint
 from prover.families import FAMILIES, FAMILY_NAMES
 from prover.metrics import common_strings, ics_projected, shared_vocabulary
-from prover.null_distribution import null_cosines, rotations
 from prover.quantization import Float64Array
 from prover.terms import FingerprintInput, TermRules, load_fingerprint_input, standardised
 from prover.tokens import select_in_common
@@ -73,7 +72,6 @@ def _pair(left: _Read, right: _Read, rules: TermRules) -> dict[str, Any]:
     value = ics_projected(*same)
     until_terms = time.process_time()
     verdict = judge(*same, shared_vocabulary(left.checkpoint, right.checkpoint))
-    draws = null_cosines(*(standardised(side.terms) for side in same), rotations(rules.g))
     until_verdict = time.process_time()
     profile = compare_profiles(left.profile, right.profile).score
     return {
@@ -83,8 +81,8 @@ def _pair(left: _Read, right: _Read, rules: TermRules) -> dict[str, Any]:
         "p_value": verdict.p_value,
         "verdict": verdict.word,
         "unreliable": list(verdict.unreliable),
-        "null_mean": float(draws.mean()),
-        "null_std": float(draws.std()),
+        "null_mean": verdict.null_mean,
+        "null_std": verdict.null_std,
         "profile": profile,
         "processor_seconds": {
             "projected": until_terms - started,
@@ -112,7 +110,7 @@ def main() -> None:
     job = read_json(parser.parse_args().job, MAX_JOB_BYTES)
     rules = TermRules.of_profile(load_profile(job.get("profile", DEFAULT_PROFILE)).document)
     rules = replace(rules, families=FAMILY_NAMES, k_max=int(job.get("k_max", rules.k_max)))
-    rules = replace(rules, k_min=min(rules.k_min, rules.k_max))
+    rules = replace(rules, k_min=min(rules.k_min, rules.k_max), seed=bytes.fromhex(job.get("seed", rules.seed.hex())))
     pairs = [(str(left), str(right)) for left, right in job["pairs"]]
     for document in score(pairs, rules):
         print(json.dumps(document), flush=True)

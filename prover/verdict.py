@@ -26,11 +26,14 @@ class Verdict:
         p_value: share of unrelated pairs that are at least as alike.
         word: derived, inconclusive or independent.
         unreliable: reasons to trust it less, in words.
+        null_mean, null_std: of the cosines that unrelated models with such terms have.
     """
 
     p_value: float
     word: str
     unreliable: tuple[str, ...]
+    null_mean: float
+    null_std: float
 
 
 def judge(left: FingerprintInput, right: FingerprintInput, shared: float, by: Calibration | None = None) -> Verdict:
@@ -43,11 +46,12 @@ def judge(left: FingerprintInput, right: FingerprintInput, shared: float, by: Ca
     """
     by = by or calibration()
     a, b = standardised(left.terms), standardised(right.terms)
-    p = p_value(cosine(a, b), null_cosines(a, b, rotations(left.projection.g)), by)
+    draws = null_cosines(a, b, rotations(left.projection.g))
+    p = p_value(cosine(a, b), draws, by)
     word = "derived" if p <= DERIVED_P else "independent" if p >= INDEPENDENT_P else "inconclusive"
     unreliable = []
     if left.tokens.count < by.least_tokens:
         unreliable.append(f"only {left.tokens.count} tokens; fewer than {by.least_tokens} were never measured")
     if shared < LEAST_SHARED:
         unreliable.append(f"the tokenizers do not match: {shared:.0%} of the smaller vocabulary is in both")
-    return Verdict(p, word, tuple(unreliable))
+    return Verdict(p, word, tuple(unreliable), float(draws.mean()), float(draws.std()))

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from fpm.evidence import rearrangements
 from fpm.evidence.anatomy import Anatomy
+from fpm.evidence.rearrangements import Model
 from fpm.evidence.surgery import expand_groups, rebuilt
 from fpm.evidence.workshop import Made, Recipe, Workshop
 
@@ -63,18 +64,19 @@ def idle_blocks_added(shop: Workshop, recipe: Recipe, *, count: int) -> Made:
     parts = anatomy.unpacked(model)
     generator = torch.Generator().manual_seed(8100)
     for _ in range(count):
-        layer = {key: _alike(value, generator) for key, value in parts["layers"][-1].items()}
+        last: Model = parts["layers"][-1]
+        layer = {key: None if value is None else _alike(value, generator) for key, value in last.items()}
         for key in ("o", "bo", "down", "bdown"):
-            if layer[key] is not None:
-                layer[key] = layer[key] * QUIET
+            written = layer[key]
+            layer[key] = None if written is None else QUIET * written
         parts["layers"].append(layer)
     longer = rebuilt(parts, model.config, num_hidden_layers=len(parts["layers"]))
     return Made(longer, shop.tokenizer(recipe.parent))
 
 
-def _alike(value: Tensor | None, generator: Generator) -> Tensor | None:
+def _alike(value: Tensor, generator: Generator) -> Tensor:
     """Random numbers with the size of `value`; vectors (norms, biases) are kept."""
-    if value is None or value.ndim == 1:
+    if value.ndim == 1:
         return value
     return value.std() * torch.randn(value.shape, generator=generator, dtype=value.dtype)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -13,8 +14,8 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig
 from circuits.errors import UsageError
 from fpm.checkpoints.text import VOCAB_SIZE
 
-transformers.logging.set_verbosity_error()
-transformers.logging.disable_progress_bar()
+transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 FAMILIES = ("llama", "gpt_neox")
 
@@ -51,7 +52,7 @@ def new_model(family: str, size: Size, seed: int) -> nn.Module:
         UsageError: a family that the zoo does not have.
     """
     torch.manual_seed(seed)
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": VOCAB_SIZE,
         "hidden_size": size.hidden,
         "num_hidden_layers": size.layers,
@@ -62,6 +63,7 @@ def new_model(family: str, size: Size, seed: int) -> nn.Module:
         "pad_token_id": None,
         "tie_word_embeddings": False,
     }
+    config: Any
     if family == "llama":
         head_dim = size.hidden // size.heads
         config = LlamaConfig(intermediate_size=size.ffn, num_key_value_heads=size.kv_heads, head_dim=head_dim, **common)
@@ -69,7 +71,12 @@ def new_model(family: str, size: Size, seed: int) -> nn.Module:
         config = GPTNeoXConfig(intermediate_size=size.ffn_neox, **common)
     else:
         raise UsageError(f"zoo: no family {family!r}", step="zoo", hint=f"known: {', '.join(FAMILIES)}")
-    model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return of_config(config)
+
+
+def of_config(config: Any) -> nn.Module:
+    """An untrained model of a transformers config, float32."""
+    model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     return model
 
 

@@ -89,7 +89,7 @@ def _offspring(parent: str) -> list[Recipe]:
         add(
             "neurons", "a quarter of the neurons pruned, then trained", surgery.neurons_pruned, share=0.25, recovery=0.1
         ),
-        add("heads", "a head of every block pruned, then trained", surgery.heads_pruned, recovery=0.1),
+        add("heads", "the weakest head of every block zeroed, then trained", surgery.heads_pruned, recovery=0.1),
         add("int8", "8-bit round trip, a scale a row", surgery.rounded, bits=8, group=0),
         add("int4", "4-bit round trip, a scale for 16 entries", surgery.rounded, bits=4, group=16),
         add(
@@ -233,6 +233,16 @@ def zoo() -> tuple[Recipe, ...]:
         *_others(LLAMA, "llama"),
         *_others(NEOX, "gpt_neox"),
     )
+
+
+def short_zoo() -> tuple[Recipe, ...]:
+    """One family tree and three strangers, for the tests: every maker, not every option."""
+    bases = [base for base in BASES if base.name in (LLAMA, "llama-2", "llama-5", NEOX)]
+    chosen = [*_offspring(LLAMA), *_mixtures(LLAMA), *_rearranged(LLAMA, groups=True), *_others(LLAMA, "llama")]
+    left_out = {
+        f"{LLAMA}-{name}" for name in ("tuned-hot", "continued-300", "pruned-20", "int8", "noise-30", "heads-moved")
+    }
+    return (*bases, *(recipe for recipe in chosen if recipe.name not in left_out))
 
 
 def root(recipes: dict[str, Recipe], name: str) -> str:

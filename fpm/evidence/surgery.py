@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig
+from transformers import LlamaConfig, MixtralConfig
 
 from fpm.checkpoints.text import token_stream
 from fpm.evidence.anatomy import Anatomy
 from fpm.evidence.corpora import Corpus
+from fpm.evidence.models import of_config
 from fpm.evidence.rearrangements import Model
 from fpm.evidence.training import Schedule, train
 from fpm.evidence.workshop import Made, Recipe, Workshop
@@ -31,7 +32,7 @@ def rebuilt(parts: Model, config: Any, **changes: Any) -> nn.Module:
         setattr(new, key, value)
     if "num_hidden_layers" in changes and getattr(new, "layer_types", None) is not None:
         new.layer_types = new.layer_types[: new.num_hidden_layers]
-    model: nn.Module = AutoModelForCausalLM.from_config(new, dtype=torch.float32)
+    model = of_config(new)
     model.load_state_dict(Anatomy.of(model).packed(parts))
     return model
 
@@ -73,27 +74,16 @@ def neurons_pruned(shop: Workshop, recipe: Recipe, *, share: float, recovery: fl
 
 
 def heads_pruned(shop: Workshop, recipe: Recipe, *, recovery: float) -> Made:
-    """The weakest head of every block goes: taken out (Llama, keys and values first copied to every head), or zeroed
-    (GPT-NeoX, whose heads have to fill the width). Then training."""
+    """The weakest head of every block is zeroed, then training. (transformers wants heads that divide the width.)"""
     model = shop.load(recipe.parent)
     anatomy = Anatomy.of(model)
     parts = anatomy.unpacked(model)
-    sizes = anatomy.sizes
-    out = anatomy.free.centred
     for layer in parts["layers"]:
-        expand_groups(layer, sizes.heads // sizes.kv_heads)
-        weakest = int((layer["v"].flatten(1).norm(dim=1) * layer["o"].flatten(1).norm(dim=1)).argmin())
-        kept = torch.tensor([head for head in range(sizes.heads) if head != weakest])
-        for key in ("q", "k", "v", "o", "bq", "bk", "bv"):
-            if layer[key] is None:
-                continue
-            if out:
+        weakest = int(layer["o"].flatten(1).norm(dim=1).argmin())
+        for key in ("q", "o", "bq"):
+            if layer[key] is not None:
                 layer[key][weakest] = 0
-            else:
-                layer[key] = layer[key][kept]
-    left = sizes.heads if out else sizes.heads - 1
-    changes = {} if out else {"num_attention_heads": left, "num_key_value_heads": left}
-    smaller = rebuilt(parts, model.config, **changes)
+    smaller = rebuilt(parts, model.config)
     return Made(smaller, shop.tokenizer(recipe.parent), recover(shop, smaller, recovery))
 
 
@@ -117,7 +107,8 @@ def round_trip(matrix: Tensor, bits: int, group: int) -> Tensor:
     groups = matrix.reshape(len(matrix), -1, group or matrix.shape[1])
     limit = 2 ** (bits - 1) - 1
     scale = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12) / limit
-    return ((groups / scale).round().clamp(-limit, limit) * scale).reshape(matrix.shape)
+    out: Tensor = ((groups / scale).round().clamp(-limit, limit) * scale).reshape(matrix.shape)
+    return out
 
 
 def vocabulary_extended(shop: Workshop, recipe: Recipe, *, count: int, in_table: bool, share: float) -> Made:
@@ -192,7 +183,7 @@ def upcycled(shop: Workshop, recipe: Recipe, *, experts: int, noise: float, shar
         **{key: getattr(config, key) for key in _SHARED_WITH_MIXTRAL},
     )
     torch.manual_seed(7200)
-    mixture: nn.Module = AutoModelForCausalLM.from_config(wide, dtype=torch.float32)
+    mixture = of_config(wide)
     state, out = model.state_dict(), mixture.state_dict()
     for name in out:
         if ".mlp." not in name:
@@ -234,7 +225,7 @@ def mean_of_experts(shop: Workshop, recipe: Recipe) -> Made:
     """A mixture read as a Llama with the mean of each block's experts: what an auditor can still compare."""
     model = shop.load(recipe.parent)
     config = LlamaConfig(**{key: getattr(model.config, key) for key in _SHARED_WITH_MIXTRAL})
-    dense: nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    dense = of_config(config)
     state, out = model.state_dict(), dense.state_dict()
     for name in out:
         at = name.split(".mlp.")[0] + ".mlp."

@@ -69,10 +69,10 @@ def adapted(shop: Workshop, recipe: Recipe, *, text: str, share: float, rate: fl
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
-        target_modules=LORA_TARGETS[model.config.model_type],  # type: ignore[union-attr, index]
+        target_modules=LORA_TARGETS[str(model.config.model_type)],  # type: ignore[union-attr]
         task_type="CAUSAL_LM",
     )
-    with_adapters = peft.get_peft_model(model, config)  # type: ignore[arg-type]
+    with_adapters = peft.get_peft_model(model, config)
     record = train(with_adapters, shop.corpus(text), Schedule(shop.size.steps(share), rate, 3000), shop.size)
     return Made(with_adapters.merge_and_unload(), shop.tokenizer(recipe.parent), record)
 

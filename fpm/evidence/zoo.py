@@ -46,6 +46,7 @@ def _make(shop: Workshop, recipe: Recipe, digest: str) -> None:
     shutil.rmtree(part, ignore_errors=True)
     save_model(made.model, part, made.tokenizer)
     seconds = round(time.process_time() - started, 1)
+    held_out = _losses(shop, made)
     document = {
         "name": recipe.name,
         "kind": recipe.kind,
@@ -53,7 +54,7 @@ def _make(shop: Workshop, recipe: Recipe, digest: str) -> None:
         "made_by": recipe.maker.__name__,
         "options": dict(recipe.options),
         "parameters": sum(p.numel() for p in made.model.parameters()),
-        "held_out": _losses(shop, made),
+        "held_out": held_out,
         "training": dict(made.record),
         "processor_seconds": seconds,
         "versions": {
@@ -67,7 +68,7 @@ def _make(shop: Workshop, recipe: Recipe, digest: str) -> None:
     (part / RECORD).write_text(json.dumps(document, indent=1, default=str) + "\n", "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
-    losses = " ".join(f"{text} {loss:.3f}" for text, loss in document["held_out"].items())
+    losses = " ".join(f"{text} {loss:.3f}" for text, loss in held_out.items())
     print(f"{recipe.name}: held out {losses} ({seconds} s)", file=sys.stderr, flush=True)
 
 
