@@ -23,14 +23,15 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(context)
         except HurefError as error:
-            self._refuse(context, error)
+            self.refuse(context, error)
         except OSError as error:  # working files lie in the system's temporary folder, which may be full
             if error.errno not in _FULL_DISK:
                 raise
-            self._refuse(context, storage_error(Path(error.filename or tempfile.gettempdir()), error))
+            self.refuse(context, storage_error(Path(error.filename or tempfile.gettempdir()), error))
 
     @staticmethod
-    def _refuse(context: click.Context, error: HurefError) -> NoReturn:
+    def refuse(context: click.Context, error: HurefError) -> NoReturn:
+        """Say what is wrong on stderr and leave with exit code 2."""
         step = f" [{error.step}]" if error.step else ""
         click.echo(f"error ({error.code}){step}: {error.message}", err=True)
         if error.hint:

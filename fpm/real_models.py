@@ -42,17 +42,23 @@ VARIANTS = (
 )
 
 
-def token_ids(tokenizer_json: Path, embedding_rows: int) -> list[int]:
-    """The K tokens of rule `sha256-order-v1`: candidates by the SHA-256 of their string, K a multiple of 2g."""
+def candidate_ids(tokenizer_json: Path, embedding_rows: int) -> list[tuple[str, int]]:
+    """(string, id) of rule `sha256-order-v1`'s candidates, sorted by the SHA-256 of the string."""
     document = json.loads(tokenizer_json.read_text("utf-8"))
     added = {item["id"] for item in document.get("added_tokens") or []}
     keyed = sorted(
-        (hashlib.sha256(string.encode("utf-8")).digest(), token)
+        (hashlib.sha256(string.encode("utf-8")).digest(), string, token)
         for string, token in document["model"]["vocab"].items()
         if token < embedding_rows and token not in added
     )
-    count = min(K_MAX, 2 * GRID * (len(keyed) // (2 * GRID)))
-    return [token for _, token in keyed[:count]]
+    return [(string, token) for _, string, token in keyed]
+
+
+def token_ids(tokenizer_json: Path, embedding_rows: int) -> list[int]:
+    """The K tokens of rule `sha256-order-v1`: the first candidates, K a multiple of 2g."""
+    candidates = candidate_ids(tokenizer_json, embedding_rows)
+    count = min(K_MAX, 2 * GRID * (len(candidates) // (2 * GRID)))
+    return [token for _, token in candidates[:count]]
 
 
 def read_llama(folder: Path, tokenizer_json: Path | None = None) -> Weights:

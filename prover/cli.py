@@ -17,6 +17,7 @@ try:
     from prover.card_cli import card
     from prover.compare_cli import compare
     from prover.ics_cli import ics
+    from prover.profile_cli import profile
     from prover.prove_cli import prove
     from prover.sign_cli import key_group, sign
 except ImportError as missing:  # a plain install is the verifier alone
@@ -48,6 +49,7 @@ else:
     huref.add_command(card)
     huref.add_command(ics)
     huref.add_command(compare)
+    huref.add_command(profile)
     huref.add_command(circuits_group, "circuits")
     huref.add_command(srs_group, "srs")
 
@@ -56,8 +58,8 @@ def main() -> None:
     """Console entry point."""
     if _MISSING is not None:
         needs, extras = f"huref needs {_MISSING}, which a plain install leaves out", "prover"
-        if sys.argv[1:2] == ["generator"]:
-            needs, extras = "huref generator needs the fpm extra", "prover,fpm"
+        if sys.argv[1:2] in (["generator"], ["evaluate"]):
+            needs, extras = f"huref {sys.argv[1]} needs the fpm extra", "prover,fpm"
         sys.stderr.write(f"{needs}: pip install 'huref-zk[{extras}]'\n")
         sys.exit(2)
     huref()

@@ -12,8 +12,10 @@ import click
 from circuits.profiles import DEFAULT_PROFILE, load_profile
 from prover.families import FAMILY_NAMES
 from prover.metrics import Comparison, compare
+from prover.null_distribution import P_FLOOR
 from prover.terms import TermRules
 from prover.tokens import read_token_list
+from prover.verdict import DERIVED_P, MEANING
 
 _FULL = {
     "paper": ("ICS, full", "HuRef's definition, feed-forward term from up and down"),
@@ -40,7 +42,8 @@ _FULL = {
 def ics(left: Path, right: Path, profile: str, token_list: Path | None, as_json: bool) -> None:
     """Compare checkpoints A and B: invariant-terms cosine similarity (ICS) and parameter cosine similarity (PCS).
 
-    Near 1: same origin. Near 0: trained apart. Nothing is proven by this command.
+    Near 1: same origin. Near 0: trained apart. The p-value says how often unrelated models are as alike;
+    docs/evidence.md says where it comes from. Nothing is proven by this command.
     """
     # families need not be those of the profile: that list is about proofs
     rules = replace(TermRules.of_profile(load_profile(profile).document), families=FAMILY_NAMES)
@@ -59,6 +62,11 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
         "tokens": comparison.full["paper"].count,
         "pcs": comparison.pcs.value if comparison.pcs else None,
         "parameters": comparison.pcs.count if comparison.pcs else 0,
+        "p_value": comparison.verdict.p_value,
+        "p_value_floor": P_FLOOR,
+        "verdict": comparison.verdict.word,
+        "false_positive_rate": DERIVED_P,
+        "unreliable": list(comparison.verdict.unreliable),
     }
 
 
@@ -86,5 +94,13 @@ def as_table(comparison: Comparison, g: int) -> str:
         rows.append(("PCS", "-", "two different architectures"))
     else:
         rows.append(("PCS", f"{comparison.pcs.value:+.4f}", f"cosine of {comparison.pcs.count} parameters"))
+    verdict = comparison.verdict
+    at_floor = "below " if verdict.p_value <= P_FLOOR else ""
+    rows.append(
+        ("p-value", f"{verdict.p_value:.0e}", f"{at_floor}this share of unrelated pairs has such an ICS, projected")
+    )
     width = max(len(title) for title, _, _ in rows)
-    return "\n".join(f"{title:<{width}}  {value:>7}  {text}" for title, value, text in rows)
+    lines = [f"{title:<{width}}  {value:>7}  {text}" for title, value, text in rows]
+    lines += [f"unreliable: {reason}" for reason in verdict.unreliable]
+    rate = f"; said of at most 1 in {1 / DERIVED_P:,.0f} unrelated pairs" if verdict.word == "derived" else ""
+    return "\n".join([*lines, f"{verdict.word.upper()}: {MEANING[verdict.word]}{rate}"])

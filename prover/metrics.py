@@ -39,6 +39,7 @@ from prover.terms import (
     standardised,
 )
 from prover.tokens import Tokens, select_in_common, strings_in_common, token_candidates
+from prover.verdict import Verdict, judge
 
 Definition = Literal["paper", "released", "centred"]
 DEFINITIONS: tuple[Definition, ...] = ("paper", "released", "centred")
@@ -114,17 +115,24 @@ def common_strings(
         UsageError: fewer than 64 tokens in common.
         CheckpointError: damaged tokenizer.
     """
-    tables = []
-    for checkpoint in (left, right):
-        file = checkpoint.directory / "tokenizer.json"
-        tables.append(token_candidates(checkpoint.tokenizer_json, checkpoint.shape.vocab_size, file))
-    shared = strings_in_common(tables[0], tables[1], listed)
+    shared = strings_in_common(_candidates(left), _candidates(right), listed)
     if len(shared) < MIN_TOKENS:
         among = "" if listed is None else f" of the {len(listed)} listed"
         raise UsageError(
             f"full ICS: the two vocabularies have only {len(shared)}{among} tokens in common", step="metrics"
         )
     return shared
+
+
+def _candidates(checkpoint: Checkpoint) -> list[tuple[str, int]]:
+    file = checkpoint.directory / "tokenizer.json"
+    return token_candidates(checkpoint.tokenizer_json, checkpoint.shape.vocab_size, file)
+
+
+def shared_vocabulary(left: Checkpoint, right: Checkpoint) -> float:
+    """Strings that both vocabularies have, as a share of the smaller one. Raises what `common_strings` raises."""
+    smaller = min(len(_candidates(left)), len(_candidates(right)))
+    return len(common_strings(left, right)) / smaller
 
 
 def common_tokens(
@@ -196,6 +204,7 @@ class Comparison:
     `projected`: of the two fingerprints, each with the tokens that the profile's rule picks; of the listed tokens if
     a list was given. `projected_common`: with the same strings on both sides; None where those are the rule's anyway.
     `projected_tokens`: the K of the last one that is not None. `pcs` is None for two different architectures.
+    `verdict`: what follows from the projected ICS over the same strings.
     """
 
     projected: float
@@ -203,6 +212,7 @@ class Comparison:
     projected_tokens: int
     full: dict[Definition, Similarity]
     pcs: Similarity | None
+    verdict: Verdict
 
 
 def compare(left: Path, right: Path, rules: TermRules, listed: tuple[str, ...] | None = None) -> Comparison:
@@ -224,16 +234,24 @@ def compare(left: Path, right: Path, rules: TermRules, listed: tuple[str, ...] |
         parameters = None
     gated = a.family.gate is not None and b.family.gate is not None
     full = {name: ics_full(a, b, name, listed) for name in DEFINITIONS if gated or name != "released"}
+    overlap = shared_vocabulary(a, b)
     if listed is not None:
-        return Comparison(_projected(left, right, rules, same), None, same[0].count, full, parameters)
+        pair = _inputs(left, right, rules, same)
+        return Comparison(ics_projected(*pair), None, same[0].count, full, parameters, judge(*pair, overlap))
     own = load_fingerprint_input(left, rules), load_fingerprint_input(right, rules)
     lined_up = own[0].tokens.sha256 == own[1].tokens.sha256
-    on_same = None if lined_up else _projected(left, right, rules, same)
-    count = own[0].tokens.count if lined_up else same[0].count
-    return Comparison(ics_projected(*own), on_same, count, full, parameters)
-
-
-def _projected(left: Path, right: Path, rules: TermRules, tokens: tuple[Tokens, Tokens]) -> float:
-    return ics_projected(
-        *(load_fingerprint_input(path, rules, t) for path, t in zip((left, right), tokens, strict=True))
+    pair = own if lined_up else _inputs(left, right, rules, same)
+    return Comparison(
+        projected=ics_projected(*own),
+        projected_common=None if lined_up else ics_projected(*pair),
+        projected_tokens=pair[0].tokens.count,
+        full=full,
+        pcs=parameters,
+        verdict=judge(*pair, overlap),
     )
+
+
+def _inputs(
+    left: Path, right: Path, rules: TermRules, tokens: tuple[Tokens, Tokens]
+) -> tuple[FingerprintInput, FingerprintInput]:
+    return load_fingerprint_input(left, rules, tokens[0]), load_fingerprint_input(right, rules, tokens[1])

@@ -42,17 +42,23 @@ LEFT_OUT_PACKAGES = (
 """Not on every machine, or not text: distributions split these off."""
 
 
-def standard_library_text() -> tuple[list[str], list[str]]:
-    """(pretraining, fine-tuning): one string a module, in an order that depends on names only."""
+def standard_library_text(limit: int | None = None) -> tuple[list[str], list[str]]:
+    """(pretraining, fine-tuning): one string a module, in an order that depends on names only.
+
+    `limit`: at most so many modules of each, for tests.
+    """
     root = Path(sysconfig.get_paths()["stdlib"])
     pretraining: list[str] = []
     finetuning: list[str] = []
     files = [file.relative_to(root) for file in root.rglob("*.py")]
     files = [file for file in files if not set(file.parts) & set(LEFT_OUT_PACKAGES) and "config-" not in str(file)]
     for file in sorted(files, key=lambda name: hashlib.sha256(name.as_posix().encode()).digest()):
+        chosen = finetuning if file.parts[0] in FINETUNING_PACKAGES else pretraining
+        if limit is not None and len(chosen) >= limit:
+            continue
         text = prose(root / file)
         if len(text) > 200:
-            (finetuning if file.parts[0] in FINETUNING_PACKAGES else pretraining).append(text)
+            chosen.append(text)
     return pretraining, finetuning
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import family_layouts as layouts
 import torch
 import transformers as hf
-from family_changes import CHANGES, Freedom, permute_vocabulary
-from family_layouts import Layout, Sizes, pack, unpack
 from safetensors.torch import load_file, save_file
 from small_models import VOCAB, tokenizer_document
 from torch import Tensor
+
+from fpm.evidence import layouts
+from fpm.evidence.layouts import Layout, Sizes, pack, unpack
+from fpm.evidence.rearrangements import CHANGES, Freedom, permute_vocabulary
 
 hf.logging.set_verbosity_error()
 hf.logging.disable_progress_bar()
@@ -335,7 +336,7 @@ def save_changed(
     (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
     loaded, report = type(model).from_pretrained(folder, dtype=torch.float64, output_loading_info=True)
     if report["missing_keys"] or report["unexpected_keys"]:
-        raise ValueError(f"family_layouts does not cover the model: {report}")
+        raise ValueError(f"fpm/evidence/layouts.py does not cover the model: {report}")
     write_tokenizer(folder, new_ids)
     _move_to_other_layout(kind, folder)
     return loaded.eval(), new_ids

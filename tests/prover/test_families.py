@@ -18,10 +18,10 @@ from prover.folding import read_matrices, read_matrix, read_source
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from family_layouts import unpack  # noqa: E402
 from family_models import HEADS, KINDS, WIDTH, config_json, new_model, save  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from fpm.evidence.layouts import unpack  # noqa: E402
 from verifier.statement import Model  # noqa: E402
 
 

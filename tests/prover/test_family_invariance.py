@@ -11,11 +11,11 @@ from small_models import RULES, load
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from family_changes import CHANGES, map_queries_and_keys, permute_heads  # noqa: E402
-from family_layouts import pack, unpack  # noqa: E402
 from family_models import KINDS, Kind, new_model, save, save_changed  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from fpm.evidence.layouts import pack, unpack  # noqa: E402
+from fpm.evidence.rearrangements import CHANGES, map_queries_and_keys, permute_heads  # noqa: E402
 from prover import checkpoint  # noqa: E402
 from prover.checkpoint import open_checkpoint  # noqa: E402
 from prover.config import parse_config  # noqa: E402

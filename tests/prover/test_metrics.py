@@ -142,17 +142,20 @@ def test_command_prints_a_table_and_json(tmp_path: Path) -> None:
     table = CliRunner().invoke(ics_cli.ics, folders)
     assert table.exit_code == 0
     lines = table.output.splitlines()
-    assert [line.split("  ")[0] for line in lines] == [
+    assert [line.split("  ")[0] for line in lines[:-1]] == [
         "ICS, projected",
         "ICS, full",
         "ICS, full, released",
         "ICS, full, centred",
         "PCS",
+        "p-value",
     ]
+    assert lines[-1].split(":")[0] in ("INDEPENDENT", "INCONCLUSIVE")
     document = json.loads(CliRunner().invoke(ics_cli.ics, [*folders, "--json"]).output)
     assert set(document) == {
         *("ics_projected", "ics_projected_common", "projected_tokens"),
         *("ics_full", "tokens", "pcs", "parameters"),
+        *("p_value", "p_value_floor", "verdict", "false_positive_rate", "unreliable"),
     }
     assert document["tokens"] == 599
     assert document["projected_tokens"] == 576

@@ -6,6 +6,7 @@ right is shown by forward passes: a change made on the wrong rows changes the ou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Sizes:
+    """Sizes that slices depend on."""
+
     heads: int
     kv_heads: int
     head_dim: int
@@ -51,7 +54,7 @@ def _split(packed: Tensor, sizes: Sizes, packing: str) -> list[Tensor]:
     """q, k, v as [heads, head_dim, columns]."""
     h, g, dim = sizes.heads, sizes.kv_heads, sizes.head_dim
     if packing == "stacked":
-        return [part.reshape(-1, dim, packed.shape[1]) for part in packed.split([h * dim, g * dim, g * dim])]
+        return [part.reshape(-1, dim, packed.shape[1]) for part in torch.split(packed, [h * dim, g * dim, g * dim])]
     groups = packed.reshape(g, h // g + 2, dim, packed.shape[1])
     return [groups[:, :-2].reshape(h, dim, -1), groups[:, -2], groups[:, -1]]
 
@@ -99,9 +102,11 @@ def unpack(state: State, layout: Layout, sizes: Sizes) -> dict[str, Any]:
             return (weight.T if writes != layout.conv1d else weight), optional(at + name + ".bias")
 
         if len(layout.qkv) == 1:
-            packed, bias = linear(layout.qkv[0])
+            packed, packed_bias = linear(layout.qkv[0])
             layer |= dict(zip("qkv", _split(packed, sizes, layout.packing), strict=True))
-            biases = [None] * 3 if bias is None else _split(bias[:, None], sizes, layout.packing)
+            biases: Sequence[Tensor | None] = (
+                [None] * 3 if packed_bias is None else _split(packed_bias[:, None], sizes, layout.packing)
+            )
         else:
             weights, biases = zip(*(linear(name) for name in layout.qkv), strict=True)
             layer |= {key: w.reshape(-1, sizes.head_dim, w.shape[1]) for key, w in zip("qkv", weights, strict=True)}
@@ -134,6 +139,7 @@ def _head_norm(state: State, name: str, count: int, layout: Layout, sizes: Sizes
 
 
 def pack(model: dict[str, Any], layout: Layout, sizes: Sizes) -> State:
+    """The state dict that `unpack` makes this form of."""
     one = 1.0 if layout.plus_one else 0.0
     state: dict[str, Tensor | None] = {
         layout.embed + ".weight": model["embed"],

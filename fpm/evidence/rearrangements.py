@@ -1,4 +1,4 @@
-"""Changes of a model's weights that leave its outputs alone, on the form that family_layouts.unpack gives.
+"""Changes of a model's weights that leave its outputs alone, on the form that layouts.unpack gives.
 
 Each takes the model, a `Freedom` (what the architecture allows) and a generator, and edits the model in place.
 """
@@ -54,7 +54,8 @@ def _invertible(g: Generator, size: int) -> Tensor:
 
 
 def _orthogonal(g: Generator, size: int) -> Tensor:
-    return torch.linalg.qr(_normal(g, size, size))[0]
+    q: Tensor = torch.linalg.qr(_normal(g, size, size))[0]
+    return q
 
 
 def _map_heads(layer: Model, name: str, maps: Tensor) -> None:
@@ -239,14 +240,18 @@ def _basis(free: Freedom, size: int, g: Generator) -> Tensor:
     first = torch.eye(size, dtype=torch.float64)
     first[:, 0] = 1
     basis = torch.linalg.qr(first)[0]
-    turn = torch.block_diag(torch.ones(1, 1, dtype=torch.float64), _orthogonal(g, size - 1))
-    return basis @ turn @ basis.T
+    turn = torch.eye(size, dtype=torch.float64)
+    turn[1:, 1:] = _orthogonal(g, size - 1)
+    out: Tensor = basis @ turn @ basis.T
+    return out
 
 
 def turn_residual_stream(model: Model, free: Freedom, g: Generator) -> None:
     """The stream h becomes h Q. Norm weights are folded first, so that only norms of what is written are left."""
     basis = _basis(free, model["embed"].shape[1], g)
-    parts = [(model, ("embed", "pos", "head", "final_b", "embed_norm_b"), ("embed_norm",))]
+    parts: list[tuple[Model, tuple[str, ...], tuple[str, ...]]] = [
+        (model, ("embed", "pos", "head", "final_b", "embed_norm_b"), ("embed_norm",))
+    ]
     written = ("o", "bo", "down", "bdown", "na_b", "nf_b")
     parts += [(layer, ("q", "k", "v", "gate", "up", *written), ("pa", "pf")) for layer in model["layers"]]
     for part, turned, weights in parts:
