@@ -49,7 +49,7 @@ CHILD_ADDRESS_SPACE = 4 << 30  # bytes of address space (Rust's threads reserve 
 CHILD_FILE_BYTES = 64 * MIB  # the largest file a child may write; it writes none
 CHILD_THREADS = 8
 DEFAULT_TIME_LIMIT_S = 300.0  # a verification takes 2
-DEFAULT_OPENING_TIME_LIMIT_S = 4 * 3600.0  # committing a 7B model's rows takes 10 minutes
+DEFAULT_OPENING_TIME_LIMIT_S = 4 * 3600.0  # a 7B model takes half a minute; to name a row that differs, minutes
 MAX_CHILD_MESSAGE_CHARACTERS = 400  # of what a failing child printed, in a message
 
 # Opening.
