@@ -8,9 +8,10 @@ q = vec(Q) and W = sum_t S_t (x) S'_t / 6. A p-value is the share of draws at or
 hundredth, where draws are few, an exponential tail with their mean excess. Cosines are bounded, so the true tail falls
 faster than that (docs/evidence.md has the check against more draws).
 
-Calibration. Models trained on the same text with the same tokenizer share more than chance. What that adds was
-measured on the zoo of docs/evidence.md; `terms_null.json` holds it: a cosine's distance from the mean of the draws, in
-their standard deviations, is reduced by `shift` and divided by `scale`.
+Calibration. Rotations forget that the same tokens tend to be large in every model, so that unrelated models differ by
+more, and lie a little higher, than they say. By how much was measured on the bases of docs/evidence.md under many
+projections; `terms_null.json` holds it: a cosine's distance from the mean of the draws, in their standard deviations,
+is reduced by `shift` and divided by `scale`.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def judge(left: FingerprintInput, right: FingerprintInput, shared: float, by: Ca
     word = "derived" if p <= DERIVED_P else "independent" if p >= INDEPENDENT_P else "inconclusive"
     unreliable = []
     if left.tokens.count < by.least_tokens:
-        unreliable.append(f"only {left.tokens.count} tokens; fewer than {by.least_tokens} were never measured")
+        unreliable.append(f"only {left.tokens.count} tokens; calibrated for {by.least_tokens} or more")
     if shared < LEAST_SHARED:
         unreliable.append(f"the tokenizers do not match: {shared:.0%} of the smaller vocabulary is in both")
     return Verdict(p, word, tuple(unreliable), float(draws.mean()), float(draws.std()))

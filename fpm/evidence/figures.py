@@ -101,19 +101,27 @@ def _cost(found: Documents, path: Path) -> None:
         axis.set_title(METHODS[method], fontsize=10)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("similarity to the base")
-    axes[0].legend(fontsize=7, loc="lower right")
-    _save(figure, path)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="upper center", ncols=6)
+    figure.tight_layout(rect=(0, 0, 1, 0.93))
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
 
 
 def _null(found: Documents, path: Path) -> None:
     """Distances of unrelated bases beside theory, and fewer tokens."""
     null = found["null"]
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), dpi=90)
-    x = np.linspace(-4, 4, 200)
+    x = np.linspace(-7, 7, 300)
     left.hist(
-        null["distances"], bins=np.linspace(-4, 4, 33).tolist(), density=True, color=COLOURS["offspring"], alpha=0.6
+        null["distances"], bins=np.linspace(-7, 7, 43).tolist(), density=True, color=COLOURS["offspring"], alpha=0.6
     )
-    left.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color=COLOURS["adaptive"], label="normal, for the eye")
+    for shift, scale, label, line in (
+        (0.0, 1.0, "theory alone (normal, for the eye)", ":"),
+        (null["calibration"]["shift"], null["calibration"]["scale"], "calibrated", "-"),
+    ):
+        density = np.exp(-(((x - shift) / scale) ** 2) / 2) / np.sqrt(2 * np.pi) / scale
+        left.plot(x, density, line, color=COLOURS["adaptive"], label=label)
     left.set_xlabel("distance from theory's mean, in its deviations")
     left.set_title(f"unrelated bases, {len(null['distances'])} values", fontsize=10)
     left.legend(fontsize=8)

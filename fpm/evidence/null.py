@@ -22,6 +22,9 @@ LEAST_TOKENS = (
 )
 
 
+LATER = 4  # projections that an adaptive attacker could not know
+
+
 def seed(number: int) -> str:
     """Seed of another projection than the profile's, hex."""
     return hashlib.sha256(b"huref-zk evidence projection %d" % number).hexdigest()
@@ -45,7 +48,12 @@ def moments(found: list[float]) -> dict[str, float]:
 
 
 def null_document(
-    folder: Path, unrelated: list[Pair], related: list[Pair], projections: int, tokens: Iterable[int]
+    folder: Path,
+    unrelated: list[Pair],
+    related: list[Pair],
+    attacked: list[Pair],
+    projections: int = PROJECTIONS,
+    tokens: Iterable[int] = TOKENS,
 ) -> dict[str, Any]:
     """The document of null.json.
 
@@ -53,12 +61,13 @@ def null_document(
         folder: of the zoo.
         unrelated: pairs of bases with one tokenizer.
         related: pairs that should be found.
+        attacked: pairs to look at under other projections.
         projections: how many besides the profile's.
         tokens: other K to try, under the profile's projection.
 
     Returns:
-        `projections`: distances, p-values and cosines of all unrelated pairs under each; `calibration`: what
-        `prover/terms_null.json` holds; `tokens`: the same by K.
+        `distance`, `cosine`, `p_values_below`: of all unrelated pairs under each projection; `calibration`: what
+        `prover/terms_null.json` holds; `tokens`: the same by K; `later`: attacked models under other projections.
     """
     lines: list[dict[str, Any]] = []
     for number in range(projections):
@@ -77,7 +86,24 @@ def null_document(
             "least_tokens": LEAST_TOKENS,
         },
         "tokens": [_at(folder, unrelated, related, count) for count in tokens],
+        "later": later_projections(folder, attacked, min(LATER, projections)),
     }
+
+
+def later_projections(folder: Path, pairs: list[Pair], count: int) -> list[dict[str, Any]]:
+    """Attacked models under projections that were drawn after the attack: cosines and p-values of each pair."""
+    if not pairs:
+        return []
+    seen = [prover_figures(folder, pairs, seed=seed(1000 + number)).pairs for number in range(count)]
+    return [
+        {
+            "base": base,
+            "other": other,
+            "projected": [round(found[base, other]["projected"], 5) for found in seen],
+            "p_values": [found[base, other]["p_value"] for found in seen],
+        }
+        for base, other in pairs
+    ]
 
 
 def _at(folder: Path, unrelated: list[Pair], related: list[Pair], count: int) -> dict[str, Any]:

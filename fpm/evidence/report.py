@@ -99,6 +99,7 @@ def _methods(found: Documents) -> str:
         rows.append(
             (
                 METHODS[key],
+                number(of["aim"]["auc"], 4),
                 number(of["derived"]["auc"], 4),
                 *(f"{of['by_kind'][kind]['tpr']:.0%}" for kind in kinds),
                 f"{number(null['mean'])}, {number(null['std'])}, {number(null['worst'])}",
@@ -106,7 +107,7 @@ def _methods(found: Documents) -> str:
                 f"{1000 * of['processor_seconds']['checkpoint']:.0f} + {1000 * of['processor_seconds']['pair']:.1f}",
             )
         )
-    head = ("method", "AUC, all derived", *(f"found: {kind}" for kind in kinds))
+    head = ("method", "AUC: offspring, rearranged", "AUC: all derived", *(f"found: {kind}" for kind in kinds))
     tail = ("unrelated: mean, sd, worst", "threshold", "ms: a checkpoint + a pair")
     return markdown((*head, *tail), rows)
 
@@ -188,6 +189,21 @@ def _tokens(found: Documents) -> str:
     )
 
 
+def _later(found: Documents) -> str:
+    titles = {item["name"]: f"{item['title']} ({item['parent']})" for item in found["zoo"]["checkpoints"]}
+    published = {(row["base"], row["other"]): row["projected"] for row in found["scores"]["pairs"]}
+    rows = [
+        (
+            titles[at["other"]],
+            number(published[at["base"], at["other"]]),
+            ", ".join(number(value) for value in at["projected"]),
+            ", ".join(probability(value) for value in at["p_values"]),
+        )
+        for at in found["null"]["later"]
+    ]
+    return markdown(("checkpoint", "published projection", "others", "their p-values"), rows)
+
+
 TABLES: dict[str, Callable[[Documents], str]] = {
     "bases": _bases,
     "methods": _methods,
@@ -197,4 +213,5 @@ TABLES: dict[str, Callable[[Documents], str]] = {
     "verdicts": _verdicts,
     "null": _null,
     "tokens": _tokens,
+    "later": _later,
 }

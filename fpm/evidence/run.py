@@ -49,8 +49,12 @@ def rebuild(
     write_json(out / "scores.json", scores)
     one_tokenizer = [name for name, item in by_name.items() if item.kind == "base" and "tokenizer" not in item.options]
     unrelated = [(a, b) for a, b in pairs_of(by_name) if a in one_tokenizer and b in one_tokenizer]
-    related = [(row["base"], row["other"]) for row in scores["pairs"] if row["related"] and row["kind"] == "offspring"]
-    write_json(out / "null.json", null.null_document(shop.folder, unrelated, related, projections, tokens))
+    related, attacked = (
+        [(r["base"], r["other"]) for r in scores["pairs"] if r["related"] and r["kind"] == kind and r["verdict"]]
+        for kind in ("offspring", "adaptive")
+    )
+    document = null.null_document(shop.folder, unrelated, related, attacked, projections, tokens)
+    write_json(out / "null.json", document)
     write_json(out / "summary.json", summary_document(scores, zoo))
     publish(out, docs)
 

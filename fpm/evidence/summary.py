@@ -8,6 +8,8 @@ from typing import Any
 from fpm.evidence.scores import METHODS
 from fpm.evidence.statistics import MISSING, null_figures, separation, threshold_at
 
+AIM = ("offspring", "rearranged")
+"""Kinds that a fingerprint should find without exception."""
 DERIVED = ("offspring", "rearranged", "padded", "adaptive")
 """Kinds that hold the parent's weights. Distilled models, and those of the same start, are counted by themselves."""
 FALSE_POSITIVE_RATE = 0.01
@@ -68,6 +70,7 @@ def _method(method: str, strangers: list[Row], family: list[Row], seconds: dict[
     return {
         "null": null_figures(negatives),
         "threshold": _finite(threshold_at(negatives, FALSE_POSITIVE_RATE)),
+        "aim": _separated([row for row in family if row["kind"] in AIM], negatives, method),
         "derived": _separated(derived, negatives, method),
         "by_kind": {kind: _separated(_of(family, kind), negatives, method) for kind in _kinds(family)},
         "processor_seconds": seconds[method],
