@@ -57,7 +57,7 @@ def front_matter(report: Mapping[str, Any], url: str | None) -> str:
 
 
 def _markdown(report: Mapping[str, Any], name: str, archived: bool, url: str | None) -> str:
-    command = ["huref-verify", f"./{name}" if name.startswith("-") or name == "profiles" else name]
+    command = ["huref-verify", f"./{name}" if name.startswith("-") or name in ("profiles", "compare") else name]
     signer = report["identity"] or report["signer"]
     if signer:
         command += ["--identity", signer]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import click
 
@@ -48,8 +50,9 @@ def sign(
         raise UsageError("--key FILE or --sigstore: one of them", step="sign")
     if (passphrase_file and sigstore) or (identity_token and not sigstore):
         raise UsageError("--passphrase-file goes with --key, --identity-token with --sigstore", step="sign")
-    with _signer(key_file, passphrase_file, identity_token) as (identity, make):
-        digest = sign_bundle(bundle, make, partial(_accept, bundle, identity), force)
+    with _signer(key_file, passphrase_file, identity_token) as signer:
+        digest = sign_bundle(bundle, signer.sign, partial(_accept, bundle, signer), force)
+        identity = signer.identity
     if as_json:
         click.echo(json.dumps({"bundle": str(bundle), "bundle_sha256": digest, "identity": identity}, sort_keys=True))
         return
@@ -59,23 +62,44 @@ def sign(
     click.echo(f"identity    {identity} (publish it elsewhere than the bundle: it is what others give to --identity)")
 
 
+class _Signer(Protocol):
+    """Makes signature.json of a payload; then its `identity` is known."""
+
+    @property
+    def identity(self) -> str:
+        """What `huref-verify --identity` takes."""
+
+    def sign(self, payload: bytes) -> bytes:
+        """The bytes of signature.json."""
+
+
+@dataclass(frozen=True)
+class _KeySigner:
+    """A key of one's own."""
+
+    key: keys.SigningKey
+
+    @property
+    def identity(self) -> str:
+        return self.key.keyid
+
+    def sign(self, payload: bytes) -> bytes:
+        return envelope(payload, self.key)
+
+
 @contextlib.contextmanager
-def _signer(
-    key_file: Path | None, passphrase_file: Path | None, token_file: Path | None
-) -> Iterator[tuple[str, Callable[[bytes], bytes]]]:
-    """The identity, and what makes signature.json of a payload."""
+def _signer(key_file: Path | None, passphrase_file: Path | None, token_file: Path | None) -> Iterator[_Signer]:
     if key_file is not None:
-        key = keys.load(key_file, keys.read_passphrase(passphrase_file))
-        yield key.keyid, partial(envelope, key=key)
+        yield _KeySigner(keys.load(key_file, keys.read_passphrase(passphrase_file)))
         return
     from prover.sigstore_signing import sigstore_signer
 
     with sigstore_signer(token_file) as signer:
-        yield signer.identity, signer.sign
+        yield signer
 
 
-def _accept(bundle: Path, identity: str, signed: Path) -> None:
-    report = own_verifier.report_on(signed, "--allow-dev-srs", "--identity", identity)
+def _accept(bundle: Path, signer: _Signer, signed: Path) -> None:
+    report = own_verifier.report_on(signed, "--allow-dev-srs", "--identity", signer.identity)
     if report["verdict"] != "accepted":
         raise BundleError(
             f"{bundle}: not signed, for huref-verify does not accept it: {report['verdict_line']}",

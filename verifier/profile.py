@@ -119,10 +119,14 @@ def load_stated_profile(name: str, sha256: bytes) -> Profile:
     Raises:
         UnknownVersion: this version does not know it, or pins another one under this name. The statement is not
             measured by that one: whatever differs would look like a forgery.
+        Rejected: name and digest are those of two published profiles.
         BadInstallation: see `load_profile`.
     """
     profile = load_profile(name)
     if sha256 != profile.sha256:
+        others = [other for other, digest in trusted().items() if digest == sha256]
+        if others:
+            raise Rejected(f"statement.json.profile: named {name}, with the digest of {others[0]}", code="statement")
         raise UnknownVersion(
             f"statement.json.profile.sha256: {sha256.hex()[:16]}..., this verifier pins another profile of the name "
             f"{name}: {profile.sha256.hex()[:16]}...",

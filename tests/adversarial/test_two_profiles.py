@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -43,8 +44,20 @@ def test_the_example_of_large_is_accepted_and_shows_the_same_picture(tmp_path):
     assert np.abs(ours - theirs).max() <= 2
 
 
+def test_step1_one_profiles_name_with_the_others_digest(tmp_path):
+    """No older or newer version of either: a contradiction, so it is rejected and not undecided."""
+    for files, name in ((example_of_large(), "tiny-dev"), (example(), "large-dev")):
+        report = verify(edit(files, "statement.json", put("profile", "name", name)), tmp_path)
+        expect_rejected(report, 1, f"statement.json.profile: named {name}, with the digest of ")
+
+
+def claim(profile) -> Callable[[dict], None]:
+    """A change of a statement: it names `profile`, by name and digest, and is as it was otherwise."""
+    return put("profile", {"name": profile.name, "sha256": profile.sha256})
+
+
 def test_step1_a_proof_of_large_under_tiny(tmp_path):
-    report = verify(edit(example_of_large(), "statement.json", put("profile", "name", "tiny-dev")), tmp_path)
+    report = verify(edit(example_of_large(), "statement.json", claim(SMALL)), tmp_path)
     expect_rejected(report, 1, "encoder.json.proof", "expected")
 
 
@@ -62,14 +75,14 @@ def with_lengths_of_large(files: dict[str, bytes]) -> dict[str, bytes]:
 
 def test_step1_the_proofs_have_other_lengths(tmp_path):
     assert SMALL.document["circuits"]["encoder"]["proof_bytes"] != LARGE.document["circuits"]["encoder"]["proof_bytes"]
-    report = verify(edit(example(), "statement.json", put("profile", "name", "large-dev")), tmp_path)
+    report = verify(edit(example(), "statement.json", claim(LARGE)), tmp_path)
     expect_rejected(report, 1, "encoder.json.proof", "expected")
 
 
 def test_step2_the_statement_is_pinned_to_the_profile_it_names(tmp_path):
     files = with_lengths_of_large(example())
-    report = verify(edit(files, "statement.json", put("profile", "name", "large-dev")), tmp_path)
-    expect_rejected(report, 2, "statement.json.profile.sha256")
+    report = verify(edit(files, "statement.json", claim(LARGE)), tmp_path)
+    expect_rejected(report, 2, "statement.json.size_class")
 
 
 def test_step4_a_statement_rewritten_for_the_other_profile(tmp_path):

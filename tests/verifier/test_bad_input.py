@@ -74,21 +74,6 @@ def test_many_files(bundle):
     undecided(bundle, "entries")
 
 
-def test_a_signature_is_read_only_within_its_limit(bundle, tmp_path):
-    (bundle / "signature.json").write_text("{}")
-    assert set(read_files(bundle)) == {*FILE_LIMITS, "signature.json"}
-    path = write_zip(tmp_path / "b.zip", [*members_of(bundle), ("signature.json", b"{}")])
-    assert set(read_files(path)) == {*FILE_LIMITS, "signature.json"}
-    path = write_zip(tmp_path / "b.zip", [*members_of(bundle), ("signature.json", bytes(65537))])
-    undecided(path, "signature.json: .* limit")
-    with (bundle / "signature.json").open("r+b") as stream:
-        stream.truncate(65537)
-    undecided(bundle, "signature.json: .* limit")
-    (bundle / "signature.json").unlink()
-    (bundle / "signature.json").symlink_to(bundle / "link.json")
-    undecided(bundle, "signature.json: a symbolic link")
-
-
 @pytest.mark.parametrize("path", ["nothing here", "/dev/null"])
 def test_no_bundle_at_all(path):
     undecided(Path(path), "")

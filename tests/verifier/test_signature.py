@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from verifier import keys
 from verifier.batch_child import decode, encode
-from verifier.bundle import read_bundle
+from verifier.bundle import FILE_LIMITS, read_bundle, read_files
 from verifier.cli import main
 from verifier.errors import Rejected, Undecided, UnknownVersion, Unreadable, VerifierError
 from verifier.identity import Identity
@@ -27,6 +27,7 @@ from verifier.verify import Options, verify_bundle
 
 from .conftest import ASSETS, canonical
 from .envelopes import ED25519, OTHER, P256, PAYLOAD_TYPE, b64, check, der, envelope, facts_of_the_toy, first, keyid
+from .test_bad_input import members_of, undecided, write_zip
 from .test_verify import put_point
 
 OF_KEY = [pytest.param(ED25519, id="ed25519"), pytest.param(P256, id="p256")]
@@ -261,6 +262,21 @@ def test_a_spoilt_signature_is_never_accepted(facts, data):
 
 
 # ---------------------------------------- whole bundles
+
+
+def test_a_signature_is_read_only_within_its_limit(bundle, tmp_path):
+    (bundle / "signature.json").write_text("{}")
+    assert set(read_files(bundle)) == {*FILE_LIMITS, "signature.json"}
+    path = write_zip(tmp_path / "b.zip", [*members_of(bundle), ("signature.json", b"{}")])
+    assert set(read_files(path)) == {*FILE_LIMITS, "signature.json"}
+    path = write_zip(tmp_path / "b.zip", [*members_of(bundle), ("signature.json", bytes(65537))])
+    undecided(path, "signature.json: .* limit")
+    with (bundle / "signature.json").open("r+b") as stream:
+        stream.truncate(65537)
+    undecided(bundle, "signature.json: .* limit")
+    (bundle / "signature.json").unlink()
+    (bundle / "signature.json").symlink_to(bundle / "link.json")
+    undecided(bundle, "signature.json: a symbolic link")
 
 
 @pytest.fixture
