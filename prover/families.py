@@ -9,19 +9,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from prover.family import LAYERS_USED, ROLES, Family, FloatArray, Shape, Source
+from prover.family import ROLES, Family, Shape
 from prover.family_table import FAMILIES, LLAMA
 
 __all__ = [
     "FAMILIES",
     "FAMILY_NAMES",
-    "LAYERS_USED",
     "LLAMA",
     "ROLES",
     "Family",
-    "FloatArray",
     "Shape",
-    "Source",
     "families_named",
     "family_of",
     "refusal",

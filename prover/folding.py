@@ -8,7 +8,7 @@ import numpy as np
 
 from prover.checkpoint import Checkpoint
 from prover.family import ROLES, FloatArray, HeadNorm, Source, norm_factor
-from prover.quantization import Float64Array, FoldedMatrix, RowNorm, StoredArray, widen
+from prover.quantization import Float64Array, FoldedMatrix, RowNorm, StoredArray
 
 
 def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
@@ -28,17 +28,10 @@ def read_matrix(checkpoint: Checkpoint, layer: int, role: str) -> FoldedMatrix:
     return FoldedMatrix(f"layers.{layer}.{role}", stored, scale, family.centred, rows)
 
 
-def read_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -> FloatArray:
-    """The stored rows of `role` in block `layer` at `source`, float32 [rows, d], before folding.
-
-    Raises:
-        CheckpointError: missing or damaged tensor.
-    """
-    return widen(map_source(checkpoint, layer, role, source)).astype(np.float32, copy=False)
-
-
 def map_source(checkpoint: Checkpoint, layer: int, role: str, source: Source) -> StoredArray:
-    """The same, mapped and not read where the file holds these rows in one piece; bfloat16 as uint16.
+    """The stored rows of `role` in block `layer` at `source`, [rows, d], before folding; bfloat16 as uint16.
+
+    Mapped and not read, where the file holds these rows in one piece.
 
     Raises:
         CheckpointError: missing or damaged tensor.

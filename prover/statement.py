@@ -29,7 +29,7 @@ def build_statement(
     profile: Profile, source: FingerprintInput, scale: Sequence[int], metadata: Mapping[str, str]
 ) -> dict[str, Any]:
     """The statement document."""
-    pinned, shape, tokens = profile.document, source.shape, source.tokens
+    pinned, tokens = profile.document, source.tokens
     return {
         "type": STATEMENT_TYPE,
         "profile": {"name": profile.name, "sha256": profile.sha256},
@@ -49,17 +49,7 @@ def build_statement(
             "sha256": tokens.sha256.hex(),
             "tokenizer": tokens.tokenizer_sha256.hex(),
         },
-        "model": {
-            "family": shape.family,
-            "hidden_size": shape.hidden_size,
-            "heads": shape.heads,
-            "kv_heads": shape.kv_heads,
-            "head_dim": shape.head_dim,
-            "intermediate_size": shape.intermediate_size,
-            "num_layers": shape.num_layers,
-            "layers": list(shape.layers),
-            "vocab_size": shape.vocab_size,
-        },
+        "model": source.shape.as_statement(),
         "matrices": [{"name": name, "rows": len(entries)} for name, entries in source.matrices.by_name.items()],
         "c": [str(c) for c in scale],
         "metadata": {field: metadata.get(field, "") for field in METADATA_FIELDS},

@@ -21,28 +21,20 @@ from circuits.errors import CheckpointError, UsageError
 from prover.checkpoint import open_checkpoint
 from prover.families import FAMILY_NAMES, families_named
 from prover.family import Shape
-from prover.folding import read_embedding, read_matrices, read_matrix, read_source
-from prover.quantization import QUANTIZATION_RULE, Float64Array, Int8Array, fold, quantize
+from prover.folding import read_embedding, read_matrices, read_matrix
+from prover.quantization import QUANTIZATION_RULE, Float64Array, Int8Array, quantize
 from prover.tokens import TOKEN_RULE, Tokens, select_tokens
 
 __all__ = [
-    "QUANTIZATION_RULE",
-    "TOKEN_RULE",
     "FingerprintInput",
     "Matrices",
     "Projection",
-    "Shape",
     "TermRules",
-    "Tokens",
-    "fold",
     "load_fingerprint_input",
     "projected_terms",
     "projection",
-    "quantize",
     "read_embedding",
-    "read_matrices",
     "read_matrix",
-    "read_source",
     "repeat_rows",
     "scale_integers",
     "select_tokens",
@@ -51,7 +43,7 @@ __all__ = [
 Int64Array = npt.NDArray[np.int64]
 ExactArray = npt.NDArray[np.object_]
 
-TERM_COUNT = 6
+LAYERS_RULE = "last-2"
 C_LIMIT = 1 << 32
 PAIRS = (("q", "k"), ("v", "o"), ("up", "down"))
 REPEATED_ROLES = ("k", "v")
@@ -102,7 +94,14 @@ class TermRules:
 
     @classmethod
     def of_profile(cls, document: Mapping[str, Any]) -> TermRules:
-        """The rules in a (checked) profile.json (docs/protocol.md section 8)."""
+        """The rules in a (checked) profile.json (section 8 of docs/protocol.md). UsageError for one unknown here."""
+        for stated, rule in (
+            (document["quantization"], QUANTIZATION_RULE),
+            (document["tokens"]["rule"], TOKEN_RULE),
+            (document["layers"], LAYERS_RULE),
+        ):
+            if stated != rule:
+                raise UsageError(f"profile: rule {stated!r} instead of {rule}", step="profile", hint="upgrade huref-zk")
         return cls(
             seed=bytes.fromhex(document["projection"]["seed"]),
             g=document["projection"]["g"],

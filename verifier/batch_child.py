@@ -20,7 +20,7 @@ import numpy as np
 
 from verifier.errors import Rejected, Undecided
 from verifier.fingerprint import Fingerprint
-from verifier.identity import parse_identity
+from verifier.identity import read_identity
 from verifier.image import Picture
 from verifier.report import Check, Report, Status
 from verifier.verify import Options, verify_bundle
@@ -91,7 +91,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     path, allow_development_srs, time_limit_s, who = json.loads(sys.stdin.buffer.readline())
-    options = Options(allow_development_srs, time_limit_s=time_limit_s, identity=parse_identity(who))
+    options = Options(allow_development_srs, time_limit_s=time_limit_s, identity=read_identity(who) if who else None)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # ended from outside: nobody is listening
         report = verify_bundle(Path(path), options)

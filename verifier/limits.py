@@ -13,7 +13,7 @@ MAX_PICTURE_BYTES = 4 * MIB  # 512 x 512 x 3 stored raw is 0.8 MB
 MAX_PICTURE_SIDE = 2048  # pixels; a profile says the exact size, this holds before one is known
 MAX_ZIP_BYTES = MAX_COMMITMENTS_BYTES + 2 * MAX_PROOF_FILE_BYTES + MAX_PICTURE_BYTES + MIB
 MAX_ZIP_DIRECTORY_BYTES = 64 * KIB  # zip's list of members: about 80 bytes each
-MAX_ENTRIES = 16  # files in a bundle: five, and one reserved; more is something else
+MAX_ENTRIES = 16  # files in a bundle: five, and a signature; more is something else
 MAX_SIGNATURE_BYTES = 64 * KIB  # an envelope has 2 kB, a Sigstore bundle about 10
 
 # --identity.

@@ -13,7 +13,7 @@ from prover.checkpoint import open_checkpoint
 from prover.config import parse_config
 from prover.families import FAMILIES, FAMILY_NAMES, LLAMA, ROLES, Shape, family_of, supported_architectures
 from prover.family import Family
-from prover.folding import read_matrices, read_matrix, read_source
+from prover.folding import map_source, read_matrices, read_matrix
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -38,7 +38,7 @@ def test_every_role_is_cut_out_of_the_right_tensor(name: str, tmp_path: Path) ->
     for layer in shape.layers:
         for role in (*ROLES, *(["gate"] if checkpoint.family.gate else [])):
             expected = parts["layers"][layer][role].reshape(-1, WIDTH).numpy()
-            assert np.array_equal(read_source(checkpoint, layer, role, checkpoint.family.roles[role]), expected)
+            assert np.array_equal(map_source(checkpoint, layer, role, checkpoint.family.roles[role]), expected)
     for matrix, matrix_name in zip(read_matrices(checkpoint, tuple(range(1, 33))), shape.matrix_names(), strict=True):
         assert matrix.name == matrix_name
         role = matrix_name.rsplit(".", 1)[-1]

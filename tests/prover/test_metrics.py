@@ -129,8 +129,10 @@ def published(monkeypatch: pytest.MonkeyPatch) -> None:
     class Published:
         document: ClassVar = {
             "projection": {"g": 16, "seed": RULES.seed.hex()},
-            "tokens": {"K_min": RULES.k_min, "K_max": RULES.k_max},
+            "tokens": {"rule": "sha256-order-v1", "K_min": RULES.k_min, "K_max": RULES.k_max},
             "families": ["llama"],
+            "layers": "last-2",
+            "quantization": "rms16-int8-v1",
         }
 
     monkeypatch.setattr(ics_cli, "load_profile", lambda _name: Published())

@@ -308,5 +308,11 @@ def test_rules_of_a_profile() -> None:
         "projection": {"g": 16, "seed": SEED.hex()},
         "tokens": {"rule": "sha256-order-v1", "K_min": 128, "K_max": 4096},
         "families": ["llama"],
+        "layers": "last-2",
+        "quantization": "rms16-int8-v1",
     }
     assert TermRules.of_profile(document) == replace(RULES, families=("llama",))
+    others = ({"layers": "all"}, {"quantization": "rms16-int8-v2"}, {"tokens": {**document["tokens"], "rule": "first"}})
+    for other in others:
+        with pytest.raises(UsageError, match="instead of"):
+            TermRules.of_profile({**document, **other})

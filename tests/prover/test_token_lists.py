@@ -126,7 +126,9 @@ def test_the_command_takes_a_list_and_reads_every_family(
     class Published:
         document = {  # noqa: RUF012
             "projection": {"g": 16, "seed": RULES.seed.hex()},
-            "tokens": {"K_min": RULES.k_min, "K_max": RULES.k_max},
+            "tokens": {"rule": "sha256-order-v1", "K_min": RULES.k_min, "K_max": RULES.k_max},
+            "layers": "last-2",
+            "quantization": "rms16-int8-v1",
             "families": [],
         }
 

@@ -81,6 +81,25 @@ def test_sums_over_a_bases_file(workers, keys, srs, profile, count):
     assert found[1] == IDENTITY
 
 
+def test_sums_over_many_bases_that_meet(workers, keys, srs, profile):
+    """From 2^13 bases on ezkl adds in affine buckets, whose formulas fail where two points are equal or opposite.
+
+    Whoever makes a bundle chooses the points: rows that repeat, cancel, or meet a bucket's sum must add up as any do.
+    """
+    rng, count = random.Random(8), 8200
+    near = {log: curve.to_file_form(to_bytes(multiply(G1, log))) for log in (1, 2, 3, 4, 6, 12, 24)}
+    near |= {-log: curve.to_file_form(to_bytes(neg(multiply(G1, log)))) for log in near}
+    unusable, link = 512 - profile.link.usable_rows, keys("link")
+    doubling = [1, 2, 3, 6, 12, -24] * (count // 6)  # each the sum of those before it
+    for logs in ([1] * count, [1, -1] * (count // 2), doubling, [rng.choice(list(near)) for _ in range(count)]):
+        bases = curve.make_bases([near[log] for log in logs], srs.g2, unusable)
+        assert len(bases.data) > 128 << 13
+        vectors = [[1] * len(logs), [rng.randrange(FIELD_MODULUS) for _ in logs], [rng.randrange(1, 4) for _ in logs]]
+        found = workers.multiply(vectors, link, workers.write_bases(bases), bases.capacity)
+        sums = [sum(s * log for s, log in zip(vector, logs, strict=True)) % FIELD_MODULUS for vector in vectors]
+        assert found == [to_bytes(multiply(G1, total)) for total in sums]
+
+
 @pytest.mark.parametrize("circuit", ["link", "encoder"])
 def test_b_is_the_sum_over_the_unusable_rows(workers, keys, srs, profile, circuit):
     """`B = kzg_commit([0])` under that circuit's own key (section 2)."""

@@ -23,6 +23,7 @@ from verifier.batch import find_bundles, in_process, verify_many
 from verifier.batch_child import decode, encode
 from verifier.cli import main
 from verifier.errors import Unreadable
+from verifier.identity import Identity
 from verifier.verify import Options, verify_bundle
 
 from .test_verify import change_proof, put_point
@@ -173,6 +174,13 @@ def test_a_bundle_behind_a_link_is_verified(three, bundle, monkeypatch):
 
 
 # ---------------------------------------- processes
+
+
+def test_an_identity_that_the_process_cannot_read_is_not_left_out():
+    """Without it the bundle would be accepted, whoever signed it."""
+    nobody = Identity(who="a name with spaces", issuer="https://issuer.example")
+    report = in_process(EXAMPLE, Options(allow_development_srs=True, identity=nobody), set())
+    assert (report.verdict, report.failure.code) == ("undecided", "tool-failure")
 
 
 LOST = {
