@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from circuits.errors import BundleError
+from circuits.errors import BundleError, UsageError
 from prover import own_verifier
 from prover.card import card as make_card
+from prover.signing import SIGNATURE_FILE, read_files
 
 
 @click.command("card")
@@ -24,4 +25,6 @@ def card(bundle: Path, url: str | None, identity: str | None) -> None:
     report = own_verifier.report_on(bundle, "--allow-dev-srs", *asked)
     if report["verdict"] != "accepted":
         raise BundleError(f"{bundle}: {report['verdict_line']}", step="card", hint=report["hint"] or "")
+    if report["signer"] is None and SIGNATURE_FILE in read_files(bundle):
+        raise UsageError(f"{bundle}: its signature was not checked", step="card", hint="say whose it is: --identity")
     click.echo(make_card(report, bundle.resolve().name, not bundle.is_dir(), url), nl=False)

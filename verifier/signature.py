@@ -154,7 +154,7 @@ def _check_payload(payload: bytes, facts: Facts) -> None:
 def _check_sigstore(data: bytes, facts: Facts, identity: Identity | None) -> Signed:
     """A Sigstore bundle is checked where somebody asks whose it is: that takes the sigstore package."""
     if identity is None:
-        return Signed("signed by Sigstore, not checked against an identity")
+        return Signed("signature.json is said to be Sigstore's; it was not checked, since no identity was asked for")
     if not identity.who:
         raise Rejected(f"signed by Sigstore, not by key {identity}", code="another-signer")
     from verifier.sigstore_bundle import verified_payload
