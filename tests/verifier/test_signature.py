@@ -250,10 +250,16 @@ def pae(document: dict) -> bytes:
     return f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} {len(payload)} ".encode() + payload
 
 
+@pytest.fixture(scope="module")
+def good(facts) -> list[bytes]:
+    """A good signature by each kind of key, made once: ECDSA's are random."""
+    return [canonical(envelope(canonical(facts.statement()), key)) for key in (ED25519, P256)]
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_spoilt_signature_is_never_accepted(facts, data):
-    raw = bytearray(canonical(envelope(canonical(facts.statement()), data.draw(st.sampled_from([ED25519, P256])))))
+def test_a_spoilt_signature_is_never_accepted(facts, good, data):
+    raw = bytearray(good[data.draw(st.integers(0, 1))])
     at = data.draw(st.integers(0, len(raw) - 1))
     value = data.draw(st.integers(0, 255).filter(lambda v: v != raw[at]))
     raw[at] = value
