@@ -136,10 +136,12 @@ def show(file: Path, passphrase_file: Path | None, as_json: bool) -> None:
 
 
 def _print(file: Path, key: keys.SigningKey, as_json: bool) -> None:
-    public = keys.public_path(file)
+    public = keys.public_path(file)  # where `key new` puts it; a key made elsewhere may have none there
+    where = str(public) if public.exists() else None
     if as_json:
-        click.echo(json.dumps({"keyid": key.keyid, "private": str(file), "public": str(public)}, sort_keys=True))
+        click.echo(json.dumps({"keyid": key.keyid, "private": str(file), "public": where}, sort_keys=True))
         return
     click.echo(f"private     {file} (keep it; whoever has it can sign as you)")
-    click.echo(f"public      {public}")
+    if where is not None:
+        click.echo(f"public      {where}")
     click.echo(f"key id      {key.keyid}")

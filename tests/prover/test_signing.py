@@ -115,6 +115,17 @@ def test_an_encrypted_key(tmp_path):
     refused(run("key", "show", path, "--passphrase-file", tmp_path / "missing"), "No such file")
 
 
+@pytest.mark.parametrize("how", [["genpkey", "-algorithm", "ed25519"], ["ecparam", "-name", "prime256v1", "-genkey"]])
+def test_a_key_that_openssl_made(tmp_path, how):
+    path = tmp_path / "key.pem"
+    subprocess.run(["openssl", *how, "-out", path], check=True, capture_output=True)
+    answer = json.loads(run("key", "show", path, "--json").stdout)
+    public = subprocess.run(
+        ["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], capture_output=True, check=True
+    )
+    assert answer == {"keyid": hashlib.sha256(public.stdout).hexdigest(), "private": str(path), "public": None}
+
+
 def test_files_that_are_no_keys(tmp_path, maker):
     (tmp_path / "text.pem").write_text("hello")
     (tmp_path / "large.pem").write_bytes(bytes(1 << 20))
