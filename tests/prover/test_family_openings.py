@@ -193,7 +193,10 @@ UNDECIDED = {
         "model_type: 'stablelm'",
     ),
     "no class": (config(architectures=None), "cannot be opened"),
-    "a family that needs other sizes": (config(architectures=["GPT2LMHeadModel"], hidden_size=None), "n_embd"),
+    "a family that needs other sizes": (
+        config(architectures=["GPT2LMHeadModel"], model_type="gpt2", hidden_size=None),
+        "n_embd",
+    ),
     "a switch that is a number": (config(use_parallel_residual=1), "use_parallel_residual"),
     "another switch": (config(use_parallel_residual=False), "post_attention_layernorm.weight is missing"),
     "quantized": (config(quantization_config={"quant_method": "gptq"}), "quantization_config"),
