@@ -341,3 +341,33 @@ FAMILIES = (
     CHATGLM,
 )
 """Every row; `gemma3` has two."""
+
+MODEL_TYPES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "GemmaForCausalLM": "gemma",
+    "Gemma2ForCausalLM": "gemma2",
+    "Gemma3ForCausalLM": "gemma3_text",
+    "Gemma3ForConditionalGeneration": "gemma3",
+    "Phi3ForCausalLM": "phi3",
+    "GlmForCausalLM": "glm",
+    "BaichuanForCausalLM": "baichuan",
+    "BaiChuanForCausalLM": "baichuan",
+    "InternLM2ForCausalLM": "internlm2",
+    "Olmo2ForCausalLM": "olmo2",
+    "Olmo3ForCausalLM": "olmo3",
+    "GPT2LMHeadModel": "gpt2",
+    "GPTJForCausalLM": "gptj",
+    "GPTNeoXForCausalLM": "gpt_neox",
+    "BloomForCausalLM": "bloom",
+    "FalconForCausalLM": "falcon",
+    "OPTForCausalLM": "opt",
+    "MptForCausalLM": "mpt",
+    "MPTForCausalLM": "mpt",
+    "StableLmForCausalLM": "stablelm",
+    "ChatGLMModel": "chatglm",
+    "ChatGLMForConditionalGeneration": "chatglm",
+}
+"""config.json's `model_type` for each class. transformers' automatic classes go by that, and not by `architectures`."""

@@ -12,7 +12,7 @@ from typing import Any
 from verifier import limits
 from verifier.checkpoint import bad, json_object, read_file
 from verifier.errors import BadOpening
-from verifier.families import FAMILIES, Family, HeadNorm, Switch
+from verifier.families import FAMILIES, MODEL_TYPES, Family, HeadNorm, Switch
 from verifier.statement import Model
 
 
@@ -33,10 +33,14 @@ def describe(config: dict[str, Any], path: Path) -> tuple[Family, Model]:
         BadOpening: see `read_model`.
     """
     listed = config.get("architectures")
-    family = next((row for row in FAMILIES if listed in [[name] for name in row.classes]), None)
+    (name,) = listed if isinstance(listed, list) and len(listed) == 1 else (None,)
+    family = next((row for row in FAMILIES if name in row.classes), None)
     if family is None:
         known = ", ".join(sorted({row.name for row in FAMILIES}))
         raise bad(path, f"architectures: {ascii(listed)[:80]} cannot be opened", f"families that can: {known}")
+    stated, wanted = config.get("model_type"), MODEL_TYPES[str(name)]
+    if stated is not None and stated != wanted:
+        raise bad(path, f"model_type: {ascii(stated)[:40]}, that of {name} is {wanted}: two models in one file")
     for key in ("quantization_config", "compression_config"):
         if config.get(key) is not None:
             raise bad(path, f"{key}: quantized weights", "give the release that they were made from")

@@ -262,6 +262,7 @@ def _reproduce(report: Report, options: Options) -> str:
 
 
 def shell_word(path: str) -> str:
-    """A path as one word of a shell's command, never an option, as isolated HTML."""
+    """A path as one word of a shell's command, never an option or a word of huref-verify's own, as isolated HTML."""
     quoted = shlex.quote(printable(path))
-    return f"<bdi>{html.escape(quoted if not path.startswith('-') else f'./{quoted}')}</bdi>"
+    bare = path.startswith("-") or path in ("profiles", "compare")
+    return f"<bdi>{html.escape(f'./{quoted}' if bare else quoted)}</bdi>"

@@ -84,7 +84,8 @@ def _renamed(architecture: str, drop: tuple[str, ...] = (), **names: Any) -> Cal
             for key, value in names.items()
         }
         kept = {key: value for key, value in config.items() if key not in drop and f"={key}" not in names.values()}
-        return {**kept, **new, "architectures": [architecture]}
+        kind = architecture.removesuffix("ForCausalLM").removesuffix("Model").lower()
+        return {**kept, **new, "architectures": [architecture], "model_type": kind}
 
     return change
 

@@ -169,8 +169,11 @@ def swap_places(entries: dict) -> None:
 
 
 REJECTED = {
-    "config of another family": (config(architectures=["LlamaForCausalLM"]), "family is llama"),
-    "one of a family with the same names": (config(architectures=["Qwen2ForCausalLM"]), "family is qwen2"),
+    "config of another family": (config(architectures=["LlamaForCausalLM"], model_type="llama"), "family is llama"),
+    "one of a family with the same names": (
+        config(architectures=["Qwen2ForCausalLM"], model_type="qwen2"),
+        "family is qwen2",
+    ),
     "other heads": (config(num_key_value_heads=4), "kv_heads is 4"),
     "one layer less": (config(num_hidden_layers=2), "num_layers is 2"),
     "norms of queries and keys denied": (config(qk_layernorm=False), "layers.1.q, row "),
@@ -185,8 +188,15 @@ REJECTED = {
 UNDECIDED = {
     "unknown family": (config(architectures=["MambaForCausalLM"]), "cannot be opened"),
     "two classes": (config(architectures=["StableLmForCausalLM"] * 2), "cannot be opened"),
+    "a class of one family, the type of another": (
+        config(architectures=["LlamaForCausalLM"]),
+        "model_type: 'stablelm'",
+    ),
     "no class": (config(architectures=None), "cannot be opened"),
-    "a family that needs other sizes": (config(architectures=["GPT2LMHeadModel"], hidden_size=None), "n_embd"),
+    "a family that needs other sizes": (
+        config(architectures=["GPT2LMHeadModel"], model_type="gpt2", hidden_size=None),
+        "n_embd",
+    ),
     "a switch that is a number": (config(use_parallel_residual=1), "use_parallel_residual"),
     "another switch": (config(use_parallel_residual=False), "post_attention_layernorm.weight is missing"),
     "quantized": (config(quantization_config={"quant_method": "gptq"}), "quantization_config"),

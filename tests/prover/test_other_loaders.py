@@ -68,6 +68,11 @@ def named_in_the_config(folder: Path) -> None:
     edit_json(folder / "config.json", transformers_weights="other.safetensors")
 
 
+def of_another_type(folder: Path) -> None:
+    """A Llama by its class, a Gemma by its type: there a norm's factor is 1 + weight."""
+    edit_json(folder / "config.json", model_type="gemma", head_dim=16)
+
+
 def adapter(folder: Path) -> None:
     """A LoRA adapter as peft saves one, beside the weights."""
     pytest.importorskip("peft")
@@ -87,6 +92,7 @@ OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a tensor under another name": (under_another_name, "is there under another name too"),
     "a tensor in two shards": (lambda folder: shards(folder, "model.norm.weight"), "not one that the index says"),
     "another file, named in config.json": (named_in_the_config, "transformers_weights"),
+    "another type of model, named in config.json": (of_another_type, "model_type: 'gemma'"),
     "an adapter beside the weights": (adapter, "an adapter beside the weights"),
 }
 

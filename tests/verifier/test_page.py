@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from verifier.cli import main
+from verifier.cli import _WORDS, main
 from verifier.errors import STEP_NAMES, Rejected
 from verifier.image import Picture
-from verifier.page import page
+from verifier.page import page, shell_word
 from verifier.page_words import NOT_PROVEN, PLAIN
 from verifier.report import Check, Report, Status
 from verifier.verify import Options
@@ -176,6 +176,15 @@ def test_not_proven_is_what_the_threat_model_says():
     titles = {title.rstrip(".") for title in re.findall(r"^- \*\*(.+?)\*\*", section, re.M)}
     assert titles
     assert titles <= {one.name for one in NOT_PROVEN}
+
+
+@pytest.mark.parametrize("path", ["bundle", "./profiles", "compare", "-r", "a/profiles"])
+def test_commands_to_reproduce_take_a_path_for_a_path(path):
+    """As `Path` writes it: without the ./ that keeps `profiles` from being a command."""
+    (shown,) = re.findall(r"<bdi>(.*)</bdi>", shell_word(str(Path(path))))
+    assert Path(shown) == Path(path)
+    assert shown == path or shown == f"./{Path(path)}"
+    assert shown not in _WORDS and not shown.startswith("-")
 
 
 def test_pages_of_real_verifications(bundle, tmp_path, monkeypatch):
