@@ -1,83 +1,28 @@
-"""The registry: what it takes, what survives kills and concurrency, what an audit finds, what a search finds."""
+"""The registry: what it takes, what an audit finds, what a search finds."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import prover.registry.store
 from circuits.errors import RegistryError, UsageError
-from prover.cli import huref
 from prover.registry import merkle
-from prover.registry.add import accepted_report, publish
-from prover.registry.audit import Audit, audit
-from prover.registry.files import read_bundle_files
 from prover.registry.index import Index
 from prover.registry.nearest import nearest
 from prover.registry.null import p_value
 from prover.registry.site import write_site
 from prover.registry.store import Head, Registry, read_head
-from tests.conftest import EXAMPLE, ROOT
+from tests.conftest import EXAMPLE
+from tests.prover.registry.registries import BUNDLES, NAMES, listed, look, put, run
 from verifier import null_distribution
-
-BUNDLES = EXAMPLE.parent
-NAMES = ("base", "offspring", "independent")
-
-
-@pytest.fixture(scope="module")
-def reports() -> dict[str, dict]:
-    """What huref-verify says about the examples."""
-    return {name: accepted_report(BUNDLES / name, True) for name in NAMES}
-
-
-def put(registry: Registry, name: str, reports: dict[str, dict], **changes: object):
-    files = read_bundle_files(BUNDLES / name)
-    with registry.incoming(files) as copy:
-        return publish(registry, copy, files, reports[name] | changes)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, reports) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "registry"
-    registry = Registry.open_or_create(folder)
-    for name in ("base", "offspring"):
-        put(registry, name, reports)
-    return folder
-
-
-@pytest.fixture
-def registry(made, tmp_path) -> Registry:
-    """Base and offspring, to be spoilt."""
-    shutil.copytree(made, tmp_path / "registry")
-    return Registry.open(tmp_path / "registry")
-
-
-def look(registry: Registry, **options: object) -> Audit:
-    with registry.lock():
-        return audit(registry, **options)
-
-
-def listed(registry: Registry) -> list[str]:
-    with Index.reading(registry) as index:
-        return [one.name for one in index.all()]
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(huref, ["registry", *map(str, arguments)])
-
 
 # ---------------------------------------- the commands
 
@@ -127,112 +72,6 @@ def test_refusals(registry, tmp_path):
     assert look(registry).findings == ()
     assert listed(registry) == ["base", "offspring"]
     assert not list((registry.folder / "incoming").iterdir())
-
-
-# ---------------------------------------- killed
-
-
-class Killer:
-    """Ends this process, with SIGKILL, at the n-th thing it does to a disk; a write is done by half."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-        for owner, name in ((os, "fsync"), (os, "write"), (Path, "rename"), (Path, "replace"), (shutil, "rmtree"),
-                            (Index, "_insert"), (sqlite3, "connect")):  # fmt: skip
-            self.wrap(owner, name)
-
-    def wrap(self, owner: object, name: str) -> None:
-        real = getattr(owner, name)
-
-        def counting(*arguments: object, **options: object) -> object:
-            self.left -= 1
-            if self.left == 0:
-                if name == "write":
-                    real(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
-                if name == "_insert":  # inside the transaction
-                    real(*arguments)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **options)
-
-        setattr(owner, name, counting)
-
-
-def put_and_be_killed(registry: Registry, name: str, reports: dict, n: int) -> bool:
-    """Whether the process was killed."""
-    child = os.fork()
-    if child == 0:
-        try:
-            Killer(n)
-            put(registry, name, reports)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
-def test_killed_anywhere_nothing_is_lost(made, reports, tmp_path):
-    """A real process, killed at its first, second, ... thing it does to the disk; then the same again, and another."""
-    before = read_head(made / "head.json")
-    seen = []
-    for n in range(1, 100):
-        folder = tmp_path / "registry"
-        shutil.copytree(made, folder)
-        registry = Registry.open(folder)
-        killed = put_and_be_killed(registry, "independent", reports, n)
-        found = look(registry, since=before)
-        assert found.findings == (), (n, found)
-        assert found.head.entries in ((2, 3) if killed else (3,))
-        seen.append(found.head.entries)
-        done = put(registry, "independent", reports)
-        assert (done.number, done.new) == (2, found.head.entries == 2)
-        assert listed(registry) == list(NAMES)
-        found = look(registry, since=before)
-        assert (found.findings, found.notes, found.head.entries) == ((), (), 3), n
-        shutil.rmtree(folder)
-        if not killed:
-            break
-    assert len(seen) > 15 and {2, 3} <= set(seen), seen
-    assert seen == sorted(seen)
-
-
-def test_killed_while_huref_verify_runs(registry):
-    command = [
-        sys.executable,
-        "-m",
-        "prover.cli",
-        "registry",
-        "add",
-        str(registry.folder),
-        str(BUNDLES / "independent"),
-    ]
-    started = subprocess.Popen([*command, "--allow-dev-srs"], cwd=ROOT, start_new_session=True)
-    incoming = registry.folder / "incoming"
-    while started.poll() is None and not any(len(list(path.iterdir())) == 5 for path in incoming.iterdir()):
-        time.sleep(0.01)
-    os.killpg(started.pid, signal.SIGKILL)
-    assert started.wait() == -signal.SIGKILL
-    assert list(incoming.iterdir())
-    assert look(registry).findings == ()
-    assert run("add", registry.folder, BUNDLES / "independent", "--allow-dev-srs").exit_code == 0
-    assert not list(incoming.iterdir())
-    assert look(registry).notes == ()
-
-
-def test_concurrent_adds_all_survive(tmp_path):
-    """Into a registry that is not there yet; two of the three add the same bundle."""
-    folder = tmp_path / "registry"
-    command = [sys.executable, "-m", "prover.cli", "registry", "add", str(folder), "--allow-dev-srs"]
-    names = ("base", "offspring", "base")
-    started = [subprocess.Popen([*command, str(BUNDLES / name)], cwd=ROOT, stdout=subprocess.PIPE) for name in names]
-    said = [process.communicate()[0].decode() for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0]
-    assert sum("is there already" in text for text in said) == 1
-    registry = Registry.open(folder)
-    assert sorted(listed(registry)) == ["base", "offspring"]
-    found = look(registry)
-    assert (found.findings, found.notes, found.head.entries) == ((), (), 2)
 
 
 # ---------------------------------------- tampered with
