@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from circuits.errors import RegistryError
 from prover.registry import merkle
 from prover.registry.add import accepted_report
-from prover.registry.entry import Entry, bundle_digest, parse_line
+from prover.registry.entry import Entry, parse_line
 from prover.registry.files import read_bundle_files
 from prover.registry.index import Index
 from prover.registry.store import Head, Registry, read_head
+from prover.signing import bundle_digest
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from circuits.errors import RegistryError
 from prover.progress import Progress
 from prover.registry.add import accepted_report, add_bundle
 from prover.registry.audit import audit
-from prover.registry.entry import bundle_digest
 from prover.registry.files import read_bundle_files
 from prover.registry.index import Index, Listed
 from prover.registry.nearest import Match, nearest
 from prover.registry.proofs import MAX_PROOF_BYTES, check_proof, make_proof
 from prover.registry.site import printable, write_site
 from prover.registry.store import Head, Registry, read_head
+from prover.signing import bundle_digest
 
 _PATH = click.Path(path_type=Path)
 _allow = click.option("--allow-dev-srs", is_flag=True, help="Take bundles whose proofs rest on a development SRS.")

@@ -6,10 +6,8 @@ A line's bytes (without the newline) are a leaf of the hash tree.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +17,10 @@ import numpy.typing as npt
 
 from circuits.errors import RegistryError
 from prover.registry.merkle import leaf_hash
+from prover.signing import FILES, SIGNATURE_FILE
 from prover.statement import METADATA_FIELDS, canonical
 
 ENTRY_TYPE = "application/vnd.huref-zk.registry-entry+json;version=1"
-FILES = ("statement.json", "commitments.bin", "link.json", "encoder.json", "fingerprint.png")  # protocol.md section 7
-SIGNATURE = "signature.json"
 Z_LENGTH = 512
 MAX_LINE_BYTES = 64 << 10  # a real one has 8 kB, most of it z
 
@@ -42,7 +39,7 @@ class Entry:
     Args:
         number: its place in the log, from 0.
         added: when, UTC.
-        bundle: the digest over its five files (`bundle_digest`).
+        bundle: the digest over its five files (protocol.md section 10).
         files: name -> SHA-256 of each file kept.
         commitment: cm.
         profile: the profile's name.
@@ -101,15 +98,6 @@ def frame_of(fingerprint: Mapping[str, Any]) -> str:
     return canonical(frame | {"tokens": kept}).decode()
 
 
-def bundle_digest(files: Mapping[str, bytes]) -> str:
-    """SHA-256 over names, lengths and SHA-256s of the five files, hexadecimal; a signature does not change it."""
-    digest = hashlib.sha256(b"huref-zk/v1/bundle")
-    for name in FILES:
-        digest.update(struct.pack(">I", len(name)) + name.encode())
-        digest.update(struct.pack(">Q", len(files[name])) + hashlib.sha256(files[name]).digest())
-    return digest.hexdigest()
-
-
 def parse_line(line: bytes, number: int) -> Entry:
     """The entry on line `number` (from 0) of the log.
 
@@ -137,7 +125,7 @@ def parse_line(line: bytes, number: int) -> Entry:
     texts = [*entry.files.values(), *entry.metadata.values()]
     if entry.number != number or not _TIME.fullmatch(entry.added) or not all(isinstance(text, str) for text in texts):
         raise refuse("another number, a time of another form, or a digest or name that is not text")
-    if not set(FILES) <= set(entry.files) <= {*FILES, SIGNATURE} or set(entry.metadata) != set(METADATA_FIELDS):
+    if not set(FILES) <= set(entry.files) <= {*FILES, SIGNATURE_FILE} or set(entry.metadata) != set(METADATA_FIELDS):
         raise refuse("other files or other metadata than a bundle has")
     if not all(_HEX64.fullmatch(digest) for digest in (*entry.files.values(), entry.bundle, entry.commitment)):
         raise refuse("a digest that is not 64 lower-case hex digits")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from circuits.errors import RegistryError
-from prover.registry.entry import FILES, SIGNATURE
+from prover.signing import FILES, SIGNATURE_FILE
 
 MAX_FILE_BYTES = 128 << 20  # the verifier's own limits are tighter; the largest, commitments.bin, may have 122 MiB
-_NAMES = {*FILES, SIGNATURE}
+_NAMES = {*FILES, SIGNATURE_FILE}
 
 
 def read_bundle_files(path: Path) -> dict[str, bytes]:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from prover.registry.entry import FILES, Entry
+from prover.registry.entry import Entry
 from prover.registry.index import Index
 from prover.registry.nearest import nearest
 from prover.registry.store import Registry
+from prover.signing import FILES
 
 
 def made_up(number: int, z: np.ndarray) -> Entry:
