@@ -39,7 +39,7 @@ def audit(
     again: bool = False,
     on_bundle: Callable[[], None] = lambda: None,
 ) -> Audit:
-    """Compare everything with everything. Call it under the registry's lock.
+    """Compare everything with everything. Call it where the registry is quiet.
 
     Args:
         registry: what to look at.
@@ -132,7 +132,7 @@ def _index_findings(registry: Registry, notes: list[str]) -> list[str]:
         return []
     with contextlib.closing(Index.in_memory(registry)) as fresh:
         try:
-            with contextlib.closing(Index.as_it_lies(registry.index_file)) as index:
+            with contextlib.closing(Index.as_it_lies(registry)) as index:
                 (log_bytes, entries), found, counts = index.state(), list(index.dump()), index.counts()
         except (sqlite3.DatabaseError, RegistryError) as error:
             return [f"index.sqlite: not readable ({error}); delete it, and it is made anew from the log"]

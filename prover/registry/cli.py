@@ -79,7 +79,7 @@ def verify(folder: Path, since: Path | None, again: bool, as_json: bool) -> None
     """
     here = Registry.open(folder)
     known = None if since is None else read_head(since)
-    with here.lock(), Progress.on_stderr().counted("bundles", sum(1 for _ in here.lines())) as advance:
+    with here.quiet(), Progress.on_stderr().counted("bundles", sum(1 for _ in here.lines())) as advance:
         found = audit(here, known, again, lambda: advance(1))
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1))

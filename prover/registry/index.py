@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from circuits.errors import RegistryError, StorageError
+from circuits.errors import RegistryError
 from prover.registry import merkle
 from prover.registry.entry import Z_LENGTH, Entry, parse_line
 from prover.registry.store import Head, Registry
@@ -79,18 +79,26 @@ class Index:
     @classmethod
     @contextlib.contextmanager
     def reading(cls, registry: Registry) -> Iterator[Index]:
-        """As `current`, from outside: waits for the lock. Made in memory where the folder cannot be written."""
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(registry.lock())
-            except StorageError:
-                yield stack.enter_context(contextlib.closing(cls.in_memory(registry)))
-                return
-            try:
-                yield stack.enter_context(cls.current(registry))
-            except sqlite3.DatabaseError as error:
-                hint = "delete it: it is made anew from the log"
-                raise RegistryError(f"{registry.index_file}: {error}", step="index", hint=hint) from None
+        """As `current`, from outside: waits for the lock. Where the folder cannot be written, nothing is."""
+        try:
+            if registry.writable:
+                with registry.lock(), cls.current(registry) as index:
+                    yield index
+            else:
+                with contextlib.closing(cls._without_writing(registry)) as index:
+                    yield index
+        except sqlite3.DatabaseError as error:
+            hint = "delete it: it is made anew from the log"
+            raise RegistryError(f"{registry.index_file}: {error}", step="index", hint=hint) from None
+
+    @classmethod
+    def _without_writing(cls, registry: Registry) -> Index:
+        with contextlib.suppress(RegistryError):
+            index = cls.as_it_lies(registry)
+            if index.state()[0] == registry.log_bytes():
+                return index
+            index.close()
+        return cls.in_memory(registry)
 
     @classmethod
     def in_memory(cls, registry: Registry) -> Index:
@@ -102,20 +110,22 @@ class Index:
         return index
 
     @classmethod
-    def as_it_lies(cls, path: Path) -> Index:
-        """The index in that file, not brought up to anything.
+    def as_it_lies(cls, registry: Registry) -> Index:
+        """The index as it is, not brought up to anything.
 
         Raises:
-            RegistryError: damaged, or of another version.
+            RegistryError: missing, damaged, or of another version.
         """
+        mode = "rw" if registry.writable else "ro"
         try:
-            return cls._opened(path)
+            return cls._opened(f"{registry.index_file.absolute().as_uri()}?mode={mode}")
         except (sqlite3.DatabaseError, _OutdatedError) as error:
-            raise RegistryError(f"{path}: {error or 'of another version'}", step="index") from None
+            what = str(error) or "of another version"
+            raise RegistryError(f"{registry.index_file}: {what}", step="index") from None
 
     @classmethod
-    def _opened(cls, path: Path) -> Index:
-        connection = sqlite3.connect(path)
+    def _opened(cls, path: Path | str) -> Index:
+        connection = sqlite3.connect(path, uri=isinstance(path, str))
         try:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if not tables:

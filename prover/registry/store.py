@@ -123,6 +123,11 @@ class Registry:
             raise storage_error(folder, error) from None
         return registry
 
+    @property
+    def writable(self) -> bool:
+        """Whether this user may write to the folder; if not, it can still be read and verified."""
+        return os.access(self.folder, os.W_OK)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Alone among writers; waits for the others. The system lets go when the process ends, however it ends."""
@@ -135,6 +140,12 @@ class Registry:
             yield
         finally:
             os.close(handle)
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """As `lock`, for a reader; where the folder cannot be written nobody is waited for."""
+        with self.lock() if self.writable else contextlib.nullcontext():
+            yield
 
     # ---------------------------------------- copies under verification
 
@@ -164,7 +175,9 @@ class Registry:
             os.close(handle)
 
     def _sweep(self) -> None:
-        """Remove what killed processes left under incoming/."""
+        """Remove what killed processes left: copies, and half-made files, which are only made under the lock."""
+        for path in self.folder.glob(".head.json.*"):
+            path.unlink(missing_ok=True)
         for path in self._incoming.iterdir():
             handle = os.open(path, os.O_RDONLY)
             with contextlib.suppress(BlockingIOError):  # its process is alive

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import prover.registry.store
 from circuits.errors import RegistryError, UsageError
 from prover.registry import merkle
 from prover.registry.index import Index
@@ -264,14 +263,22 @@ def test_the_site_is_written_whole_or_not_at_all(registry, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_folder_that_cannot_be_written_can_be_searched(registry, monkeypatch):
-    registry.index_file.unlink()
+@pytest.mark.parametrize("index", ["current", "missing", "damaged", "old"])
+def test_a_folder_that_cannot_be_written_is_read_and_left_as_it_is(registry, reports, monkeypatch, index):
+    if index == "old":
+        kept = registry.index_file.read_bytes()
+        put(registry, "independent", reports)
+        registry.index_file.write_bytes(kept)
+    elif index == "missing":
+        registry.index_file.unlink()
+    elif index == "damaged":
+        registry.index_file.write_bytes(b"garbage" * 1000)
 
-    def read_only(*_arguments):
-        raise PermissionError(13, "Permission denied")
+    def state() -> list[tuple[str, int, int]]:
+        return sorted((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in registry.folder.rglob("*"))
 
-    with monkeypatch.context() as patched:
-        patched.setattr(prover.registry.store.fcntl, "flock", read_only)
-        with pytest.raises(PermissionError):
-            listed(registry)
-    assert listed(registry) == ["base", "offspring"]
+    before = state()
+    monkeypatch.setattr(Registry, "writable", False)
+    assert listed(registry) == list(NAMES)[: 3 if index == "old" else 2]
+    assert run("verify", registry.folder).exit_code == (2 if index == "damaged" else 0)
+    assert state() == before

@@ -82,6 +82,26 @@ def test_killed_anywhere_nothing_is_lost(made, reports, tmp_path):
     assert seen == sorted(seen)
 
 
+def test_killed_while_a_registry_is_made(reports, tmp_path):
+    for n in range(1, 100):
+        folder = tmp_path / f"registry{n}"
+        child = os.fork()
+        if child == 0:
+            try:
+                Killer(n)
+                Registry.open_or_create(folder)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        registry = Registry.open_or_create(folder)
+        assert put(registry, "base", reports).number == 0
+        assert look(registry).findings == ()
+        if not os.WIFSIGNALED(status):
+            break
+    assert (n > 2, status) == (True, 0)
+
+
 def test_killed_while_huref_verify_runs(registry):
     command = [
         sys.executable,
