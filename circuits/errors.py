@@ -58,6 +58,12 @@ class BundleError(HurefError):
     code = "bundle"
 
 
+class RegistryError(HurefError):
+    """A registry that is missing or damaged, or a bundle that it does not take."""
+
+    code = "registry"
+
+
 class StorageError(HurefError):
     """The disk is full or a path cannot be written."""
 

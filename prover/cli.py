@@ -19,6 +19,7 @@ try:
     from prover.ics_cli import ics
     from prover.profile_cli import profile
     from prover.prove_cli import prove
+    from prover.registry.cli import registry
     from prover.sign_cli import key_group, sign
 except ImportError as missing:  # a plain install is the verifier alone
     _MISSING: str | None = missing.name
@@ -50,6 +51,7 @@ else:
     huref.add_command(ics)
     huref.add_command(compare)
     huref.add_command(profile)
+    huref.add_command(registry)
     huref.add_command(circuits_group, "circuits")
     huref.add_command(srs_group, "srs")
 

@@ -1,5 +1,6 @@
 // Opens a page in headless Chromium, looks at it at each width, and prints what it saw as JSON.
 //   node look.mjs PAGE FOLDER WIDTH...     screenshots go to FOLDER/<width>.png, the printed page to FOLDER/print.pdf
+// Each of the words in the environment's TYPE (a JSON list) is typed into the search box; screenshots: FOLDER/typed-<i>.png
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -32,9 +33,20 @@ for (const width of widths.map(Number)) {
     text: document.body.innerText,
   }));
 }
-if (await tab.$("a[href^='#']")) {
-  await tab.click("a[href^='#']");
-  seen.clicked = await tab.evaluate(() => [location.hash, document.querySelector(location.hash) !== null]);
+seen.typed = [];
+for (const [i, words] of JSON.parse(process.env.TYPE ?? "[]").entries()) {
+  await tab.click("input[type=search]", { count: 3 });
+  await tab.keyboard.press("Backspace");
+  await tab.type("input[type=search]", words);
+  await tab.screenshot({ path: `${folder}/typed-${i}.png`, fullPage: true });
+  seen.typed.push(await tab.evaluate(() => [
+    [...document.querySelectorAll("#cards > li")].filter((card) => card.checkVisibility()).map((card) => card.id),
+    document.querySelector("[role=status]").innerText,
+  ]));
+}
+if (await tab.$("a[href^='#']:not([hidden] *)")) {
+  await tab.click("a[href^='#']:not([hidden] *)");
+  seen.clicked = await tab.evaluate(() => [location.hash, document.querySelector(location.hash)?.checkVisibility() ?? false]);
 }
 await tab.evaluate(axe);
 const found = await tab.evaluate(async () => (await axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"] })).violations);

@@ -62,8 +62,12 @@ def browser() -> Path:
 
 def look(browser: Path, document: bytes, folder: Path) -> dict:
     (folder / "report.html").write_bytes(document)
-    command = ["node", "look.mjs", str(folder / "report.html"), str(folder), *map(str, WIDTHS)]
-    environment = os.environ | {"TMPDIR": str(browser / "unpacked")}
+    return look_at(browser, folder / "report.html", folder)
+
+
+def look_at(browser: Path, page_file: Path, folder: Path, typed: tuple[str, ...] = ()) -> dict:
+    command = ["node", "look.mjs", str(page_file), str(folder), *map(str, WIDTHS)]
+    environment = os.environ | {"TMPDIR": str(browser / "unpacked"), "TYPE": json.dumps(typed)}
     done = subprocess.run(
         command, cwd=browser, env=environment, capture_output=True, text=True, timeout=400, check=False
     )

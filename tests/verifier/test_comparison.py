@@ -18,7 +18,7 @@ from verifier.comparison import DERIVED_P, INDEPENDENT_P, compare, compare_repor
 from verifier.errors import NotComparable
 from verifier.fingerprint import Fingerprint
 from verifier.null_distribution import MEASURED, P_FLOOR, Null, p_value, rank_one_tail, spread_tail
-from verifier.profile import load_profile
+from verifier.profile import load_profile, trusted
 from verifier.verify import Options, verify_bundle
 
 G, TERMS = 16, 6
@@ -79,9 +79,10 @@ def test_the_bound_holds_for_every_measured_pair(group):
         assert share <= p_value(t, NULL, G, TERMS), (group, t)
 
 
-def test_the_published_profile_is_calibrated():
+@pytest.mark.parametrize("name", sorted(trusted()))
+def test_the_published_profiles_are_calibrated(name):
     """After another encoder is published, `python -m fpm.null` and `MEASURED` come next."""
-    profile = load_profile("tiny-dev")
+    profile = load_profile(name)
     assert (profile.fpm.encoder.hex(), profile.fpm.head.hex()) in MEASURED
     assert profile.projection.g == G
 

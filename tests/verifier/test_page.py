@@ -42,7 +42,7 @@ HOSTILE = (
     "javascript:alert(1)",
     "\ud800\udfff\uffff",
 )
-VOID = {"meta", "img", "br", "path", "circle", "use"}
+VOID = {"meta", "img", "input", "br", "path", "circle", "use"}
 ATTRIBUTES = re.compile(
     "aria-hidden|aria-labelledby|alt|class|charset|content|d|fill|focusable|height|href|http-equiv|id|lang|name|r|scope|"
     "src|stroke|stroke-linejoin|stroke-width|cx|cy|title|viewbox|width"
