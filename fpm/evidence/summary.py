@@ -67,10 +67,12 @@ def _kinds(family: list[Row]) -> list[str]:
 def _method(method: str, strangers: list[Row], family: list[Row], seconds: dict[str, Any]) -> dict[str, Any]:
     negatives = scores_of(strangers, method)
     derived = [row for row in family if row["kind"] in DERIVED]
+    aimed = [row for row in family if row["kind"] in AIM]
     return {
         "null": null_figures(negatives),
         "threshold": _finite(threshold_at(negatives, FALSE_POSITIVE_RATE)),
-        "aim": _separated([row for row in family if row["kind"] in AIM], negatives, method),
+        "aim": _separated(aimed, negatives, method),
+        "aim_readable": _separated([row for row in aimed if row[method] is not None], negatives, method),
         "derived": _separated(derived, negatives, method),
         "by_kind": {kind: _separated(_of(family, kind), negatives, method) for kind in _kinds(family)},
         "processor_seconds": seconds[method],
