@@ -14,8 +14,10 @@ from fpm.evidence import recipes
 from fpm.evidence.cli import evaluate
 from fpm.evidence.report import TABLES
 from fpm.evidence.run import DOCUMENTS, read_json
-from fpm.evidence.summary import DERIVED, summary_document
+from fpm.evidence.summary import DERIVED, Z_DERIVED, Z_INDEPENDENT, summary_document
 from fpm.evidence.workshop import RECORD
+from verifier.comparison import DERIVED_P, INDEPENDENT_P
+from verifier.null_distribution import MEASURED, p_value
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "fpm" / "runs" / "evidence"
@@ -134,6 +136,12 @@ def test_published_summary_comes_from_the_published_scores() -> None:
     text = (ROOT / "docs" / "evidence.md").read_text()
     for name, make in TABLES.items():
         assert f"<!-- table {name} -->\n{make(found)}\n<!-- end {name} -->" in text
+
+
+def test_thresholds_of_z_are_the_verifiers() -> None:
+    (null,) = {measured.effective_dimension: measured for measured in MEASURED.values()}.values()
+    assert p_value(Z_DERIVED, null, 16, 6) <= DERIVED_P < p_value(Z_DERIVED - 0.001, null, 16, 6)
+    assert p_value(Z_INDEPENDENT, null, 16, 6) <= INDEPENDENT_P < p_value(Z_INDEPENDENT - 0.001, null, 16, 6)
 
 
 def test_published_bases_learnt() -> None:
