@@ -122,6 +122,7 @@ def _null(found: Documents, path: Path) -> None:
     ):
         density = np.exp(-(((x - shift) / scale) ** 2) / 2) / np.sqrt(2 * np.pi) / scale
         left.plot(x, density, line, color=COLOURS["adaptive"], label=label)
+    left.set_ylim(0, 0.55)
     left.set_xlabel("distance from theory's mean, in its deviations")
     left.set_title(f"unrelated bases, {len(null['distances'])} values", fontsize=10)
     left.legend(fontsize=8)

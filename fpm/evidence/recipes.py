@@ -236,12 +236,20 @@ def zoo() -> tuple[Recipe, ...]:
 
 
 def short_zoo() -> tuple[Recipe, ...]:
-    """One family tree and three strangers, for the tests: every maker, not every option."""
-    bases = [base for base in BASES if base.name in (LLAMA, "llama-2", "llama-5", NEOX)]
+    """One family tree and two strangers, for the tests: every maker, not every option."""
+    bases = [base for base in BASES if base.name in (LLAMA, "llama-2", "llama-5")]
     chosen = [*_offspring(LLAMA), *_mixtures(LLAMA), *_rearranged(LLAMA, groups=True), *_others(LLAMA, "llama")]
-    left_out = {
-        f"{LLAMA}-{name}" for name in ("tuned-hot", "continued-300", "pruned-20", "int8", "noise-30", "heads-moved")
-    }
+    names: tuple[str, ...] = (
+        "tuned-hot",
+        "continued-100",
+        "continued-300",
+        "pruned-20",
+        "int8",
+        "vocabulary-added",
+        "dropped-middle",
+    )
+    names += ("heads-moved", "maps", "norms-folded", "tokens-moved", "noise-10", "noise-30")
+    left_out = {f"{LLAMA}-{name}" for name in names}
     return (*bases, *(recipe for recipe in chosen if recipe.name not in left_out))
 
 

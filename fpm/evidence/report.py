@@ -99,17 +99,17 @@ def _methods(found: Documents) -> str:
         rows.append(
             (
                 METHODS[key],
-                number(of["aim"]["auc"], 4),
-                number(of["derived"]["auc"], 4),
+                f"{number(of['aim']['auc'])} ({number(of['aim_readable']['auc'])})",
+                number(of["derived"]["auc"]),
                 *(f"{of['by_kind'][kind]['tpr']:.0%}" for kind in kinds),
                 f"{number(null['mean'])}, {number(null['std'])}, {number(null['worst'])}",
                 number(of["threshold"]),
                 f"{1000 * of['processor_seconds']['checkpoint']:.0f} + {1000 * of['processor_seconds']['pair']:.1f}",
             )
         )
-    head = ("method", "AUC: offspring, rearranged", "AUC: all derived", *(f"found: {kind}" for kind in kinds))
+    head = ("method", "AUC: offspring, rearranged (those it reads)", "AUC: all derived")
     tail = ("unrelated: mean, sd, worst", "threshold", "ms: a checkpoint + a pair")
-    return markdown((*head, *tail), rows)
+    return markdown((*head, *(f"found: {kind}" for kind in kinds), *tail), rows)
 
 
 def _by_checkpoint(kinds: Sequence[str]) -> Callable[[Documents], str]:
@@ -144,10 +144,13 @@ def both(group: Sequence[Row], method: str) -> str:
 def _verdicts(found: Documents) -> str:
     words = ("derived", "inconclusive", "independent", "refused")
     names = {"unrelated": "unrelated pairs"} | KINDS
-    verdicts = found["summary"]["verdicts"]
+    of_terms, of_z = found["summary"]["verdicts"], found["summary"]["verdicts_by_z"]
     return markdown(
-        ("pairs", *words),
-        ((names[kind], *(str(verdicts[kind].get(word, 0)) for word in words)) for kind in verdicts),
+        ("pairs: `huref ics` / z, by `huref compare`'s thresholds", *words),
+        (
+            (names[kind], *(f"{of_terms[kind].get(word, 0)} / {of_z[kind].get(word, 0)}" for word in words))
+            for kind in of_terms
+        ),
     )
 
 

@@ -14,6 +14,10 @@ DERIVED = ("offspring", "rearranged", "padded", "adaptive")
 """Kinds that hold the parent's weights. Distilled models, and those of the same start, are counted by themselves."""
 FALSE_POSITIVE_RATE = 0.01
 
+Z_DERIVED, Z_INDEPENDENT = 0.666, 0.165
+"""Cosines of z from which `huref compare` says derived, and below which independent (docs/compare.md; a test compares
+them with the verifier's)."""
+
 Row = dict[str, Any]
 
 
@@ -50,10 +54,21 @@ def summary_document(scores: dict[str, Any], zoo: dict[str, Any]) -> dict[str, A
                 kind: dict(Counter(row["verdict"] or "refused" for row in _of(family, kind))) for kind in _kinds(family)
             },
         },
+        "verdicts_by_z": {
+            "unrelated": dict(Counter(word_by_z(row) for row in strangers)),
+            **{kind: dict(Counter(word_by_z(row) for row in _of(family, kind))) for kind in _kinds(family)},
+        },
         "least_p_of_unrelated": min(row["p_value"] for row in strangers if row["p_value"] is not None),
         "missed": [_missed(row) for row in derived if row["verdict"] != "derived"],
         "processor_seconds_of_training": round(sum(item["processor_seconds"] for item in zoo["checkpoints"]), 1),
     }
+
+
+def word_by_z(row: Row) -> str:
+    """What `huref compare` would say of this cosine; "refused" where it compares nothing: other tokens, no z."""
+    if row["z"] is None or row["projected_by_rule"] != row["projected"]:
+        return "refused"
+    return "derived" if row["z"] >= Z_DERIVED else "independent" if row["z"] < Z_INDEPENDENT else "inconclusive"
 
 
 def _of(rows: list[Row], kind: str) -> list[Row]:
@@ -67,10 +82,12 @@ def _kinds(family: list[Row]) -> list[str]:
 def _method(method: str, strangers: list[Row], family: list[Row], seconds: dict[str, Any]) -> dict[str, Any]:
     negatives = scores_of(strangers, method)
     derived = [row for row in family if row["kind"] in DERIVED]
+    aimed = [row for row in family if row["kind"] in AIM]
     return {
         "null": null_figures(negatives),
         "threshold": _finite(threshold_at(negatives, FALSE_POSITIVE_RATE)),
-        "aim": _separated([row for row in family if row["kind"] in AIM], negatives, method),
+        "aim": _separated(aimed, negatives, method),
+        "aim_readable": _separated([row for row in aimed if row[method] is not None], negatives, method),
         "derived": _separated(derived, negatives, method),
         "by_kind": {kind: _separated(_of(family, kind), negatives, method) for kind in _kinds(family)},
         "processor_seconds": seconds[method],
