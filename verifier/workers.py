@@ -195,6 +195,7 @@ def child_command() -> list[str]:
         str(limits.CHILD_ADDRESS_SPACE),
         str(limits.CHILD_FILE_BYTES),
         _folder_of_ezkl(),
+        str(os.getpid()),
     ]
 
 

@@ -82,7 +82,7 @@ def _bomb() -> bytes:
 
 
 def _points() -> bytes:
-    from tests.fuzz.targets import example
+    from tests.fuzz.bundle_targets import example
 
     return example("commitments.bin")[:64] * (13 * ((1 << 15) - 80))  # the largest size class
 

@@ -1,512 +1,72 @@
-"""The targets: one for each parser of the verifier, with seeds cut from the shipped example and what must hold.
-
-A value that is accepted is checked against something simpler than the parser: the library, arithmetic, the rule's own
-words. What does not hold is an AssertionError: a finding.
-"""
+"""The table of targets: one for each parser of the verifier."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import functools
-import hashlib
-import io
-import json
-import os
-import shutil
-import struct
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterable
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
-
-from tests.conftest import EXAMPLE, MODELS
+from tests.fuzz import bundle_targets as bundles
+from tests.fuzz import checkpoint_targets as checkpoints
 from tests.fuzz.harness import Target
-from tests.fuzz.mutators import (
-    Dice,
-    change_bytes,
-    change_json,
-    change_png,
-    change_safetensors,
-    change_zip,
-    chunk,
-    one_of,
+from tests.fuzz.mutators import change_bytes, change_json, change_png, change_safetensors, change_zip
+
+_STATEMENT, _ZIP = bundles.seeds_statement, bundles.seeds_zip
+
+_ROWS = (
+    # name, what, run, seeds, change, share, longest input
+    ("strict_json", "JSON of bundles and profiles", bundles.run_json, _STATEMENT, change_json, 12, 4096),
+    (
+        "statement",
+        "statement.json, steps 1 and 2",
+        bundles.run_statement,
+        _STATEMENT,
+        bundles.change_statement,
+        10,
+        4096,
+    ),
+    ("proof", "link.json, encoder.json", bundles.run_proof, bundles.seeds_proof, change_json, 10, 4096),
+    ("points", "commitments.bin", bundles.run_points, bundles.seeds_points, bundles.change_points, 16, 512),
+    (
+        "encoding",
+        "field elements, base64, hex, decimal",
+        bundles.run_encoding,
+        bundles.seeds_encoding,
+        change_bytes,
+        16,
+        200,
+    ),
+    ("picture", "fingerprint.png", bundles.run_picture, bundles.seeds_picture, change_png, 6, 4096),
+    ("zip", "a bundle as a zip: its members' bytes", bundles.run_zip, _ZIP, change_zip, 4, 8192),
+    ("bundle", "a bundle as a zip, parsed whole", bundles.run_bundle, _ZIP, change_zip, 2, 8192),
+    (
+        "directory",
+        "a bundle as a folder: links, pipes, sizes, names",
+        bundles.run_directory,
+        bundles.seeds_directory,
+        change_bytes,
+        1,
+        36,
+    ),
+    ("profile", "profile.json", bundles.run_profile, bundles.seeds_profile, change_json, 6, 4096),
+    ("trust", "trust.json", bundles.run_trust, bundles.seeds_trust, change_json, 4, 4096),
+    ("head", "head.npz", bundles.run_head, bundles.seeds_head, bundles.change_head, 3, 4096),
+    ("secret", "the secret file", checkpoints.run_secret, checkpoints.seeds_secret, change_json, 6, 4096),
+    (
+        "config",
+        "config.json of a checkpoint, all families",
+        checkpoints.run_config,
+        checkpoints.seeds_config,
+        change_json,
+        10,
+        4096,
+    ),
+    ("tokenizer", "tokenizer.json", checkpoints.run_tokenizer, checkpoints.seeds_tokenizer, change_json, 6, 4096),
+    (
+        "safetensors",
+        "a safetensors file: header, places, values",
+        checkpoints.run_safetensors,
+        checkpoints.seeds_safetensors,
+        change_safetensors,
+        5,
+        4096,
+    ),
+    ("index", "model.safetensors.index.json", checkpoints.run_index, checkpoints.seeds_index, change_json, 6, 4096),
 )
-from verifier import encoder, limits, strict_json
-from verifier.bundle import FILE_LIMITS, parse_bundle, read_bundle, read_files, read_proof, read_zip
-from verifier.checkpoint import Tensors, json_object, parse_index, parse_tokens
-from verifier.curve import to_file_form
-from verifier.encoding import BASE_MODULUS, FIELD_MODULUS, field_element, split_points, strict_base64
-from verifier.errors import Rejected
-from verifier.families import FAMILIES
-from verifier.image import read_picture
-from verifier.model_config import describe
-from verifier.opening import parse_secret
-from verifier.profile import load_profile, parse_profile, parse_trusted
-from verifier.statement import check_statement, read_statement
-
-ASSETS = Path(__file__).resolve().parents[1] / "verifier" / "assets"
-PROFILE = load_profile("tiny-dev")
-_NOWHERE = Path("x")
-ACCEPTED = "accepted"
-
-
-def example(name: str) -> bytes:
-    """A file of the shipped bundle."""
-    return (EXAMPLE / name).read_bytes()
-
-
-# ---------------------------------------- JSON
-
-
-def run_json(data: bytes) -> str:
-    value = strict_json.parse(data, "f", 1 << 16)
-    assert json.loads(data) == value
-    try:
-        again = strict_json.canonical(value)
-    except Rejected:
-        return "a lone surrogate"
-    assert strict_json.parse(again, "f", 1 << 17) == value
-    return ACCEPTED
-
-
-def run_statement(data: bytes) -> str:
-    statement = read_statement(data)
-    assert strict_json.canonical(json.loads(data)) == data
-    check_statement(statement, PROFILE)
-    assert all(PROFILE.c_min <= c < 1 << 32 for c in statement.c)
-    assert statement.model.heads % statement.model.kv_heads == 0
-    return ACCEPTED
-
-
-def change_statement(dice: Dice, data: bytes) -> bytes:
-    """Half of the time put back into canonical form: behind that check are the fields."""
-    changed = change_json(dice, data)
-    if dice.below(2):
-        with contextlib.suppress(ValueError, RecursionError, TypeError):
-            return json.dumps(json.loads(changed), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    return changed
-
-
-def run_proof(data: bytes) -> str:
-    kind = "encoder" if b"encoder+json" in data[-100:] else "link"
-    proof = read_proof(data, kind)
-    assert all(0 <= value < FIELD_MODULUS for value in proof.instances)
-    assert base64.b64encode(proof.proof).decode() == json.loads(data)["proof"]
-    if kind == "encoder" and len(proof.instances) >= 6:
-        values = encoder.features(proof.instances, PROFILE)
-        assert np.isfinite(values).all()
-        encoder.check_norms(proof.instances, [1 << 20] * 6, PROFILE)
-    return ACCEPTED
-
-
-def seeds_proof() -> Iterable[bytes]:
-    for name, instances in (("link.json", 1), ("encoder.json", 8)):
-        whole = json.loads(example(name))
-        packed = base64.b64encode(base64.b64decode(whole["proof"])[:96]).decode()
-        yield strict_json.canonical(whole | {"instances": whole["instances"][:instances], "proof": packed})
-
-
-def run_profile(data: bytes) -> str:
-    profile = parse_profile(data, _NOWHERE)
-    assert len(profile.files()) == 11
-    assert 1 <= profile.size_class.k <= limits.MAX_K
-    return ACCEPTED
-
-
-def run_trust(data: bytes) -> str:
-    assert all(len(digest) == 32 for digest in parse_trusted(data).values())
-    return ACCEPTED
-
-
-def run_secret(data: bytes) -> str:
-    secret = parse_secret(data, "secret.json")
-    assert len(secret.seed) == len(secret.cm) == len(secret.weights_sha256) == 32
-    assert secret.seed.hex() not in repr(secret)
-    return ACCEPTED
-
-
-# ---------------------------------------- points, field elements, base64, numbers
-
-
-def run_points(data: bytes) -> str:
-    count = -(-len(data) // 64)
-    for point in split_points(data, 0, count, "commitments.bin"):
-        x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
-        assert pow(y, 2, BASE_MODULUS) == (pow(x, 3, BASE_MODULUS) + 3) % BASE_MODULUS
-        assert len(to_file_form(point)) == 64
-    return ACCEPTED
-
-
-def change_points(dice: Dice, data: bytes) -> bytes:
-    """Coordinates exchanged, negated, off by one, plus the modulus, zero; or any bytes."""
-    if dice.below(3) == 0 or len(data) < 64:
-        return change_bytes(dice, data)
-    at = 32 * dice.below(len(data) // 32)
-    old = int.from_bytes(data[at : at + 32], "big")
-    new = one_of(dice, (old + 1, BASE_MODULUS - old, old + BASE_MODULUS, 0, BASE_MODULUS, 2**256 - 1, old >> 1))
-    return data[:at] + (new % 2**256).to_bytes(32, "big") + data[at + 32 :]
-
-
-_ENCODINGS = {
-    b"f": lambda data: field_element(data, "f"),
-    b"b": lambda data: strict_base64(data.decode("utf-8", "surrogateescape"), "f"),
-    b"h": lambda data: strict_json.hex64(data.decode("utf-8", "surrogateescape"), "f"),
-    b"d": lambda data: strict_json.decimal(data.decode("utf-8", "surrogateescape"), "f"),
-}
-
-
-def run_encoding(data: bytes) -> str:
-    kind, rest = data[:1], data[1:]
-    value = _ENCODINGS.get(kind, _ENCODINGS[b"d"])(rest)
-    if kind == b"f":
-        assert value.to_bytes(32, "big") == rest
-    elif kind == b"b":
-        assert base64.b64encode(value) == rest
-    elif kind == b"h":
-        assert value.hex().encode() == rest
-    else:
-        assert str(value).encode() == rest or rest == b"-0"
-    return ACCEPTED
-
-
-def seeds_encoding() -> Iterable[bytes]:
-    yield b"f" + bytes(31) + b"\7"
-    yield b"f" + (FIELD_MODULUS - 1).to_bytes(32, "big")
-    yield from (b"b" + base64.b64encode(bytes(range(n))) for n in (0, 1, 2, 30))
-    yield b"h" + b"09af" * 16
-    yield from (b"d0", b"d-1", b"d4294967295")
-
-
-# ---------------------------------------- pictures
-
-
-def run_picture(data: bytes) -> str:
-    pixels = read_picture(data, "p").pixels
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        assert image.mode == "RGB"
-        assert (np.asarray(image) == pixels).all()
-    return ACCEPTED
-
-
-@functools.cache
-def small_png(side: int) -> bytes:
-    """A corner of the shipped picture."""
-    with Image.open(io.BytesIO(example("fingerprint.png"))) as image:
-        pixels = np.asarray(image)[:side, :side]
-    rows = b"".join(bytes([0]) + row.tobytes() for row in pixels)
-    header = struct.pack(">II", side, side) + b"\x08\x02\0\0\0"
-    middle = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + middle
-
-
-def seeds_picture() -> Iterable[bytes]:
-    yield small_png(2)
-    yield small_png(12)
-    yield (ASSETS / "bundle" / "fingerprint.png").read_bytes()
-
-
-# ---------------------------------------- bundles
-
-
-@functools.cache
-def small_files() -> dict[str, bytes]:
-    """A bundle that is read: the shipped one's, cut."""
-    link, encoded = seeds_proof()
-    return {
-        "statement.json": example("statement.json"),
-        "commitments.bin": example("commitments.bin")[:128],
-        "link.json": link,
-        "encoder.json": encoded,
-        "fingerprint.png": small_png(2),
-    }
-
-
-def run_zip(data: bytes) -> str:
-    files = read_zip(io.BytesIO(data), "b.zip")
-    assert set(files) == set(FILE_LIMITS)
-    assert all(len(files[name]) <= limit for name, limit in FILE_LIMITS.items())
-    return ACCEPTED
-
-
-def run_bundle(data: bytes) -> str:
-    parse_bundle(read_zip(io.BytesIO(data), "b.zip"))
-    return ACCEPTED
-
-
-@functools.cache
-def seeds_zip() -> tuple[bytes, ...]:
-    made = []
-    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        stream = io.BytesIO()
-        with zipfile.ZipFile(stream, "w", kind) as archive:
-            for name, data in small_files().items():
-                archive.writestr(zipfile.ZipInfo(name), data, kind)
-        made.append(stream.getvalue())
-    return tuple(made)
-
-
-_NAMES = (*FILE_LIMITS, "signature.json", "secret.json", "..", "STATEMENT.JSON", "statement.json ", "\x1b[2J", "é" * 80)
-
-
-def run_directory(data: bytes) -> str:
-    """Each three bytes do something to a folder: remove, cut, grow, replace by a link, pipe, folder, device; add."""
-    folder = Path(tempfile.mkdtemp(prefix="huref-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    try:
-        for name, content in small_files().items():
-            (folder / name).write_bytes(content)
-        target = folder
-        for what, which, size in zip(data[0:36:3], data[1:36:3], data[2:36:3], strict=False):
-            target = _spoil(folder, what % 12, _NAMES[which % len(_NAMES)], size) or target
-        files = read_files(target)
-        assert set(files) == set(FILE_LIMITS)
-        read_bundle(target)
-    finally:
-        shutil.rmtree(folder)
-    return ACCEPTED
-
-
-def _spoil(folder: Path, what: int, name: str, size: int) -> Path | None:
-    file = folder / name
-    if what in (0, 3, 4, 5, 6) and name != ".." and (file.is_symlink() or file.exists()):
-        shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
-    if what == 1 and file.is_file():
-        file.write_bytes(file.read_bytes()[:size])
-    elif what == 2 and file.is_file() and not file.is_symlink():
-        with file.open("r+b") as stream:
-            stream.truncate(FILE_LIMITS.get(name, 1 << 20) + size - 128)  # sparse
-    elif what in (3, 7) and not file.exists() and not file.is_symlink():
-        file.symlink_to(("/dev/zero", folder, "nowhere", EXAMPLE / "link.json", name)[size % 5])
-    elif what == 4 and not file.exists():
-        os.mkfifo(file)
-    elif what == 5 and not file.exists():
-        file.mkdir()
-    elif what in (6, 8) and not file.exists() and not file.is_symlink():
-        file.write_bytes(bytes(size))
-    elif what == 9:
-        return (folder / "statement.json", folder / "nothing", folder / "a\0b", Path("/dev/null"))[size % 4]
-    elif what == 10 and file.is_file() and not file.is_symlink():
-        file.chmod(0o000 if size % 2 else 0o400)
-    return None
-
-
-# ---------------------------------------- head.npz
-
-
-def run_head(data: bytes) -> str:
-    weight, bias = encoder.read_head(data, 3)
-    assert weight.shape == (len(bias), 3)
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        assert np.array_equal(arrays["weight"], weight, equal_nan=True)
-        assert np.array_equal(arrays["bias"], bias, equal_nan=True)
-    return ACCEPTED
-
-
-def seeds_head() -> Iterable[bytes]:
-    for kind in ("<f4", "<f8"):
-        stream = io.BytesIO()
-        np.savez(stream, weight=np.arange(6, dtype=kind).reshape(2, 3), bias=np.ones(2, dtype=kind))
-        yield stream.getvalue()
-
-
-def change_head(dice: Dice, data: bytes) -> bytes:
-    """A member's bytes changed, and the zip made again, or the zip itself."""
-    if dice.below(3) == 0:
-        return change_zip(dice, data)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()[:4]}
-    except Exception:  # noqa: BLE001 - a spoilt one cannot be made anew
-        return change_bytes(dice, data)
-    if members:
-        name = one_of(dice, sorted(members))
-        text = members[name]
-        places = ((b"<f", b"|O"), (b"f4", b"f8"), (b"False", b"True"), (b"(2, 3)", b"(2, -3)"), (b"(2,)", b"(9" * 9))
-        old, new = one_of(dice, (*places, (b"3)", b"9999999)"), (b"\x01\x00", b"\x02\x00"), (b"2", b"0")))
-        members[name] = text.replace(old, new) if dice.below(2) else change_bytes(dice, text)
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", 8 if dice.below(8) == 0 else 0) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    return stream.getvalue()
-
-
-# ---------------------------------------- checkpoints
-
-
-def run_config(data: bytes) -> str:
-    _, model = describe(json_object(data, _NOWHERE), _NOWHERE)
-    sizes = (model.hidden_size, model.heads, model.kv_heads, model.head_dim, model.intermediate_size, model.vocab_size)
-    assert all(type(size) is int and 1 <= size <= limits.MAX_DIMENSION for size in sizes)
-    assert model.heads % model.kv_heads == 0
-    assert model.num_layers >= 2
-    return ACCEPTED
-
-
-def seeds_config() -> Iterable[bytes]:
-    yield (MODELS / "base" / "config.json").read_bytes()
-    for row in FAMILIES:
-        keys = row.sizes
-        names = (keys.hidden_size, keys.heads, keys.kv_heads, keys.head_dim, keys.intermediate_size, keys.num_layers)
-        fields = {one[0]: size for one, size in zip(names, (64, 8, 4, 8, 96, 3), strict=True) if one}
-        fields |= {keys.vocab_size[0]: 300}
-        for switch in row.switches:
-            outer, _, inner = switch.key.rpartition(".")
-            (fields.setdefault(outer, {}) if outer else fields)[inner] = switch.needed
-        whole = {row.inside: fields} if row.inside else fields
-        yield json.dumps({"architectures": [row.classes[0]], **whole}).encode()
-
-
-def run_tokenizer(data: bytes) -> str:
-    tokens = parse_tokens(data, _NOWHERE, 100, 2, 16)
-    assert len(tokens.ids) == min(16, tokens.candidates // 4 * 4)
-    assert all(0 <= token < 100 for token in tokens.ids)
-    assert tokens.tokenizer == hashlib.sha256(data).digest()
-    return ACCEPTED
-
-
-def seeds_tokenizer() -> Iterable[bytes]:
-    whole = json.loads((MODELS / "base" / "tokenizer.json").read_bytes())
-    few = dict(sorted(whole["model"]["vocab"].items(), key=lambda item: item[1])[:30])
-    added = [{"id": 3, "content": "é"}, *whole.get("added_tokens", [])[:2]]
-    yield json.dumps({"model": {"type": "BPE", "vocab": few, "merges": []}, "added_tokens": added}).encode()
-    yield json.dumps({"model": {"vocab": few}, "added_tokens": None}, ensure_ascii=False).encode()
-
-
-@functools.cache
-def _scratch() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="huref-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    import atexit
-
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def run_safetensors(data: bytes) -> str:
-    """Through a file, since tensors are mapped."""
-    file = _scratch() / "model.safetensors"
-    file.write_bytes(data)
-    tensors = Tensors(file.parent)
-    assert "__metadata__" not in tensors
-    found = ACCEPTED
-    for name, shape in (("a", (2, 3)), ("b", (4,)), ("c", (2, 2))):
-        if name in tensors:
-            values = tensors.read(name, shape)
-            assert values.shape == shape
-            assert values.dtype == np.float32
-            assert np.isfinite(values).all()
-        else:
-            found = "accepted, others"
-    return found
-
-
-def seeds_safetensors() -> Iterable[bytes]:
-    header = {
-        "__metadata__": {"format": "pt"},
-        "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
-        "b": {"dtype": "BF16", "shape": [4], "data_offsets": [24, 32]},
-        "c": {"dtype": "F16", "shape": [2, 2], "data_offsets": [32, 40]},
-    }
-    text = json.dumps(header).encode()
-    yield struct.pack("<Q", len(text)) + text + bytes(40)
-
-
-def run_index(data: bytes) -> str:
-    for shard, tensors in parse_index(data, _NOWHERE).items():
-        assert "/" not in shard
-        assert shard.endswith(".safetensors")
-        assert tensors
-    return ACCEPTED
-
-
-def seeds_index() -> Iterable[bytes]:
-    names = {f"model.layers.{i}.weight": f"model-0000{i % 2}-of-00002.safetensors" for i in range(4)}
-    yield json.dumps({"metadata": {"total_size": 1}, "weight_map": names}).encode()
-
-
-TARGETS = {
-    target.name: target
-    for target in (
-        Target(
-            "strict_json",
-            "JSON of bundles and profiles",
-            run_json,
-            lambda: [example("statement.json"), b"[1]"],
-            change_json,
-            12,
-        ),
-        Target(
-            "statement",
-            "statement.json, steps 1 and 2",
-            run_statement,
-            lambda: [example("statement.json")],
-            change_statement,
-            10,
-        ),
-        Target("proof", "link.json, encoder.json", run_proof, seeds_proof, change_json, 10),
-        Target(
-            "points", "commitments.bin", run_points, lambda: [example("commitments.bin")[:256]], change_points, 16, 512
-        ),
-        Target(
-            "encoding",
-            "field elements, base64, hexadecimal, decimal",
-            run_encoding,
-            seeds_encoding,
-            change_bytes,
-            16,
-            200,
-        ),
-        Target("picture", "fingerprint.png", run_picture, seeds_picture, change_png, 6),
-        Target("zip", "a bundle as a zip, its members' bytes", run_zip, lambda: seeds_zip(), change_zip, 4, 8192),
-        Target("bundle", "a bundle as a zip, parsed whole", run_bundle, lambda: seeds_zip(), change_zip, 2, 8192),
-        Target(
-            "directory",
-            "a bundle as a folder: links, pipes, sizes, names",
-            run_directory,
-            lambda: [b"", b"\1\2\3", bytes(range(30))],
-            change_bytes,
-            1,
-            36,
-        ),
-        Target(
-            "profile",
-            "profile.json",
-            run_profile,
-            lambda: [(PROFILE.folder / "profile.json").read_bytes()],
-            change_json,
-            6,
-        ),
-        Target(
-            "trust",
-            "trust.json",
-            run_trust,
-            lambda: [(Path(limits.__file__).with_name("trust.json")).read_bytes()],
-            change_json,
-            4,
-        ),
-        Target("head", "head.npz", run_head, seeds_head, change_head, 3),
-        Target(
-            "secret",
-            "the secret file of an opening",
-            run_secret,
-            lambda: [(ASSETS / "secret.json").read_bytes()],
-            change_json,
-            6,
-        ),
-        Target("config", "a checkpoint's config.json, all families", run_config, seeds_config, change_json, 10),
-        Target("tokenizer", "a checkpoint's tokenizer.json", run_tokenizer, seeds_tokenizer, change_json, 6),
-        Target(
-            "safetensors",
-            "a safetensors file: header, places, values",
-            run_safetensors,
-            seeds_safetensors,
-            change_safetensors,
-            5,
-        ),
-        Target("index", "model.safetensors.index.json", run_index, seeds_index, change_json, 6),
-    )
-}
+TARGETS = {row[0]: Target(*row) for row in _ROWS}
