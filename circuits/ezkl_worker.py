@@ -7,6 +7,7 @@ limits its own memory, and writes its answer to a file.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ MEMORY_LIMIT_BYTES = 20 * 2**30  # of the 24 GB every machine here has
 POLL_S = 1.0
 STALL_S = 30.0  # with next to no processor time and no input or output: a deadlock, not a slow disk
 STALL_BUSY = min(0.5, 0.02 * (os.cpu_count() or 1))  # cores; ezkl has as many threads that may wait as there are cores
+STALL_TURN_S = 1e-4  # of processor time at a turn: deadlocked threads use 4 us at each, starved ones 3 ms
 MAX_STALLS = 3
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 OUTPUT_TAIL = 400  # characters of ezkl's own words that go into an error message
@@ -83,8 +86,11 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
     """Wait for the child; returns what it wrote on stderr, or None after killing one that had stopped moving.
 
     ezkl holds Python's lock while it proves; a thread of its own that wants to log then waits for ever, even with
-    logging disabled. Such a thread asks for the lock 200 times a second, about 0.3% of a core each: a stalled child
+    disabled. Such a thread asks for the lock 200 times a second, about 0.3% of a core each: a stalled child
     uses some processor time, but little, and reads and writes nothing.
+
+    On a machine with too much to do a healthy child gets as little. But that one uses each turn it gets to the end,
+    or waits for one; a thread that asks for a lock goes back to sleep at once.
     """
     start = window = time.monotonic()
     seen = _activity(process.pid)
@@ -98,8 +104,8 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
                 if now - window > STALL_S:
                     before, seen = seen, _activity(process.pid)
                     if before is not None and seen is not None:
-                        busy = (seen[0] - before[0]) / (now - window)
-                        if busy < STALL_BUSY and seen[1] == before[1]:
+                        busy = (seen.processor_s - before.processor_s) / (now - window)
+                        if busy < STALL_BUSY and seen.moved == before.moved and not _starved(before, seen):
                             return None
                     window = now
                 if now - start > time_limit_s:
@@ -114,14 +120,40 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
             process.communicate()
 
 
-def _activity(pid: int) -> tuple[float, int] | None:
-    """Processor seconds of a process with its threads, bytes it read or wrote; None where /proc does not tell."""
+@dataclass(frozen=True)
+class _Activity:
+    """What a process has done so far. `turns`: thread -> seconds on a processor, turns at it, whether it wants one."""
+
+    processor_s: float
+    moved: int  # bytes read or written
+    turns: dict[str, tuple[float, int, bool]]
+
+
+def _activity(pid: int) -> _Activity | None:
+    """None where /proc does not tell. `turns` is empty where it does not tell these."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         moved = [int(line.split()[1]) for line in Path(f"/proc/{pid}/io").read_text().splitlines()]
     except OSError:
         return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sum(moved)
+    turns = {}
+    with contextlib.suppress(OSError):  # a thread that has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            ran, _waited, count = map(int, (task / "schedstat").read_text().split())
+            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+            turns[task.name] = (ran / 1e9, count, state == "R")
+    return _Activity((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sum(moved), turns)
+
+
+def _starved(before: _Activity, after: _Activity) -> bool:
+    """Whether some thread computed whenever it was let, or was not let at all."""
+    for thread, (ran, count, wants) in after.turns.items():
+        ran_before, count_before, _ = before.turns.get(thread, (0.0, 0, False))
+        if count == count_before and wants:
+            return True
+        if count > count_before and (ran - ran_before) / (count - count_before) > STALL_TURN_S:
+            return True
+    return False
 
 
 def _settings(onnx: str, out: str, run_args: dict[str, Any]) -> None:
