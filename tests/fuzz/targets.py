@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.fuzz import bundle_targets as bundles
 from tests.fuzz import checkpoint_targets as checkpoints
+from tests.fuzz import signature_targets as signatures
 from tests.fuzz.harness import Target
 from tests.fuzz.mutators import change_bytes, change_json, change_png, change_safetensors, change_zip
 
@@ -68,5 +69,15 @@ _ROWS = (
         4096,
     ),
     ("index", "model.safetensors.index.json", checkpoints.run_index, checkpoints.seeds_index, change_json, 6, 4096),
+    (
+        "signature",
+        "signature.json: envelope, Statement, signature",
+        signatures.run_signature,
+        signatures.seeds_signature,
+        signatures.change_signature,
+        4,
+        4096,
+    ),
+    ("key", "public keys, DER and PEM; identities", signatures.run_key, signatures.seeds_key, change_bytes, 4, 300),
 )
 TARGETS = {row[0]: Target(*row) for row in _ROWS}

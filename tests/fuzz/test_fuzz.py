@@ -45,7 +45,7 @@ def test_a_short_run(name: str) -> None:
         harness.one(target.change(RandomDice(number), seeds[number % len(seeds)]))
     assert not harness.findings, harness.findings
     assert len(harness.outcomes) > 1
-    assert harness.outcomes["accepted"]
+    assert harness.outcomes["accepted"] or name == "signature"  # only what its maker wrote
 
 
 @pytest.mark.parametrize("name", sorted(set(TARGETS) - {"directory", "zip", "bundle", "head", "profile"}))
