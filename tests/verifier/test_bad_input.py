@@ -15,9 +15,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.mutators import with_zip64
 from verifier import limits
-from verifier.bundle import FILE_LIMITS, read_bundle, read_files, read_zip
+from verifier.bundle import FILE_LIMITS, read_bundle, read_files
 from verifier.cli import main
 from verifier.errors import Rejected, Undecided, Unreadable, VerifierError
 from verifier.image import read_picture
@@ -388,14 +387,3 @@ def test_pillow_is_given_nothing_but_the_parsed_picture():
     Image.new("RGB", (2, 2)).save(stream, "PNG", dpi=(72, 72))
     with pytest.raises(Rejected, match="pHYs"):
         read_picture(stream.getvalue(), "p")
-
-
-@pytest.mark.parametrize("number", [1 << 31, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
-@pytest.mark.parametrize("field", [0, 1, 2])
-def test_zip64_sizes_and_places(bundle, tmp_path, number, field):
-    """A member's place of 2^63 and more overflows what a stream can be told."""
-    data = with_zip64(write_zip(tmp_path / "b.zip", members_of(bundle)).read_bytes(), number, field)
-    (tmp_path / "b.zip").write_bytes(data)
-    undecided(tmp_path / "b.zip", "")
-    with pytest.raises(Unreadable):
-        read_zip(io.BytesIO(data), "b.zip")

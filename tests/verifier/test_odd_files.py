@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -15,8 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.conftest import ROOT
+from tests.fuzz.mutators import with_zip64
 from verifier.batch import find_bundles
-from verifier.bundle import FILE_LIMITS, read_bundle
+from verifier.bundle import FILE_LIMITS, read_bundle, read_zip
 from verifier.checkpoint import Tensors, read_tokens
 from verifier.cli import main
 from verifier.errors import BadOpening, Unreadable
@@ -24,6 +26,7 @@ from verifier.model_config import read_model
 from verifier.opening import read_secret
 
 from .conftest import ASSETS
+from .test_bad_input import members_of, undecided, write_zip
 
 TERABYTE = 1 << 40
 
@@ -164,3 +167,14 @@ def test_memory_of_sparse_files(bundle):
         [sys.executable, "-c", code, str(bundle)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 1000 * (1 if sys.platform == "linux" else 1024)  # kB there, bytes elsewhere
+
+
+@pytest.mark.parametrize("number", [1 << 31, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+@pytest.mark.parametrize("field", [0, 1, 2])
+def test_zip64_sizes_and_places(bundle, tmp_path, number, field):
+    """A member's place of 2^63 and more overflows what a stream can be told."""
+    data = with_zip64(write_zip(tmp_path / "b.zip", members_of(bundle)).read_bytes(), number, field)
+    (tmp_path / "b.zip").write_bytes(data)
+    undecided(tmp_path / "b.zip", "")
+    with pytest.raises(Unreadable):
+        read_zip(io.BytesIO(data), "b.zip")
