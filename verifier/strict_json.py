@@ -64,8 +64,8 @@ def parse(data: bytes, name: str, max_bytes: int) -> object:
 def check_depth(data: bytes, name: str, deepest: int) -> None:
     """Refuse deep nesting before the library sees it, whose parser recurses. Linear in the length of `data`.
 
-    Escapes are taken out first, then a quote begins or ends a string. (A pattern with the escapes in it would keep 32
-    bytes for each.) Where that is not so, the bytes are no JSON, and the library stops there too.
+    Escapes are taken out first, then a quote begins or ends a string. (A pattern with the escapes in it
+    would keep 100 bytes for each.) Where that is not so, the bytes are no JSON, and the library stops there too.
 
     Raises:
         Unreadable: `name` nests deeper than `deepest`.
@@ -85,7 +85,7 @@ def check_depth(data: bytes, name: str, deepest: int) -> None:
 
 
 def check_parts(data: bytes, name: str, most: int) -> None:
-    """Refuse JSON of so many values that Python's objects for them, up to 80 bytes for each of `data`, fill the memory.
+    """Refuse JSON of so many values that Python's objects for them, up to 30 bytes for each of `data`, fill the memory.
 
     Counted are commas, opening brackets and pairs of quotes, wherever they are.
 
