@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 BENCH ?= bench
 
-.PHONY: help demo test browser-test lint wheel docs bench install install-all profile clean
+.PHONY: help demo test browser-test lint wheel docs fuzz bench install install-all profile clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -55,6 +55,10 @@ wheel: $(BIN)/huref  ## the wheel, the same bytes on every machine, in dist/
 
 docs: $(VENV)/.all  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+fuzz: $(VENV)/.all  ## inputs by the hundred thousand to every parser of the verifier; INPUTS=N, RECORD=FILE
+	-$(BIN)/python -m pip install -q -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),100000) $(if $(RECORD),--extremes --record $(RECORD))
 
 # BENCH: where figures go. LARGE=1: also Llama-2-7B, Llama-3-8B and Llama-2-70B (10 GB of disk, about half an hour).
 bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, the naive way; LARGE=1 up to 70B

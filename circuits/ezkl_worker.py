@@ -7,14 +7,18 @@ limits its own memory, and writes its answer to a file.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import logging
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +32,9 @@ MEMORY_LIMIT_BYTES = 20 * 2**30  # of the 24 GB every machine here has
 POLL_S = 1.0
 STALL_S = 30.0  # with next to no processor time and no input or output: a deadlock, not a slow disk
 STALL_BUSY = min(0.5, 0.02 * (os.cpu_count() or 1))  # cores; ezkl has as many threads that may wait as there are cores
+STALL_TURN_S = 1e-4  # of processor time at a turn: deadlocked threads use 4 us at each, starved ones 3 ms
 MAX_STALLS = 3
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 OUTPUT_TAIL = 400  # characters of ezkl's own words that go into an error message
 
 
@@ -41,7 +47,8 @@ def call(function: str, *, time_limit_s: float, threads: int = 0, **arguments: A
     with tempfile.TemporaryDirectory(prefix="huref-ezkl-") as folder:
         job, answer = Path(folder, "job.json"), Path(folder, "answer.json")
         plain = {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in arguments.items()}
-        job.write_text(json.dumps({"function": function, "arguments": plain, "answer": str(answer)}))
+        parts = {"function": function, "arguments": plain, "answer": str(answer), "parent": os.getpid()}
+        job.write_text(json.dumps(parts))
         command = [sys.executable, "-m", "circuits.ezkl_worker", str(job)]
         path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "RUST_LOG": "off"}
@@ -79,8 +86,11 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
     """Wait for the child; returns what it wrote on stderr, or None after killing one that had stopped moving.
 
     ezkl holds Python's lock while it proves; a thread of its own that wants to log then waits for ever, even with
-    logging disabled. Such a thread asks for the lock 200 times a second, about 0.3% of a core each: a stalled child
+    disabled. Such a thread asks for the lock 200 times a second, about 0.3% of a core each: a stalled child
     uses some processor time, but little, and reads and writes nothing.
+
+    On a machine with too much to do a healthy child gets as little. But that one uses each turn it gets to the end,
+    or waits for one; a thread that asks for a lock goes back to sleep at once.
     """
     start = window = time.monotonic()
     seen = _activity(process.pid)
@@ -94,8 +104,8 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
                 if now - window > STALL_S:
                     before, seen = seen, _activity(process.pid)
                     if before is not None and seen is not None:
-                        busy = (seen[0] - before[0]) / (now - window)
-                        if busy < STALL_BUSY and seen[1] == before[1]:
+                        busy = (seen.processor_s - before.processor_s) / (now - window)
+                        if busy < STALL_BUSY and seen.moved == before.moved and not _starved(before, seen):
                             return None
                     window = now
                 if now - start > time_limit_s:
@@ -110,14 +120,40 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
             process.communicate()
 
 
-def _activity(pid: int) -> tuple[float, int] | None:
-    """Processor seconds of a process with its threads, bytes it read or wrote; None where /proc does not tell."""
+@dataclass(frozen=True)
+class _Activity:
+    """What a process has done so far. `turns`: thread -> seconds on a processor, turns at it, whether it wants one."""
+
+    processor_s: float
+    moved: int  # bytes read or written
+    turns: dict[str, tuple[float, int, bool]]
+
+
+def _activity(pid: int) -> _Activity | None:
+    """None where /proc does not tell. `turns` is empty where it does not tell these."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         moved = [int(line.split()[1]) for line in Path(f"/proc/{pid}/io").read_text().splitlines()]
     except OSError:
         return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sum(moved)
+    turns = {}
+    with contextlib.suppress(OSError):  # a thread that has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            ran, _waited, count = map(int, (task / "schedstat").read_text().split())
+            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+            turns[task.name] = (ran / 1e9, count, state == "R")
+    return _Activity((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sum(moved), turns)
+
+
+def _starved(before: _Activity, after: _Activity) -> bool:
+    """Whether some thread computed whenever it was let, or was not let at all."""
+    for thread, (ran, count, wants) in after.turns.items():
+        ran_before, count_before, _ = before.turns.get(thread, (0.0, 0, False))
+        if count == count_before and wants:
+            return True
+        if count > count_before and (ran - ran_before) / (count - count_before) > STALL_TURN_S:
+            return True
+    return False
 
 
 def _settings(onnx: str, out: str, run_args: dict[str, Any]) -> None:
@@ -252,12 +288,26 @@ FUNCTIONS = {
 }
 
 
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process with the thread that started it, which waits for it. Elsewhere nothing.
+
+    Otherwise a killed prover would leave ezkl at work for minutes, with gigabytes of memory.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it was gone before
+        sys.exit("the process that asked for this is gone")
+
+
 def main(job_path: str) -> None:
     """Entry point of the child."""
     logging.disable(logging.CRITICAL)  # ezkl logs through Python while it holds the GIL
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     job = json.loads(Path(job_path).read_text())
+    _end_with(job["parent"])
     value = FUNCTIONS[job["function"]](**job["arguments"])  # type: ignore[operator]
     Path(job["answer"]).write_text(json.dumps({"value": value}))
 

@@ -115,7 +115,7 @@ def _publish_circuit(
             out = Path(folder_name, "settings.json")
             ezkl_worker.call("settings", time_limit_s=SETTINGS_TIME_LIMIT_S, onnx=files.onnx, out=out, run_args=wanted)
             write_atomically(files.settings, out.read_bytes())
-    keys.check_settings(files.settings)
+    keys.check_settings(files.settings, files.name, size)
     record: dict[str, Any] = before.get("circuits", {}).get(files.name, {})
     if (
         record
@@ -126,7 +126,7 @@ def _publish_circuit(
         return record  # nothing that the key depends on has changed
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
-        vk = keys.build(files, srs_path, scratch)
+        vk = keys.build(files, size, srs_path, scratch)
         write_atomically(files.vk, vk.read_bytes())
         usable = _usable_rows(files, size, srs_path)
         # a proof of zeros, for its length: both circuits accept them

@@ -104,7 +104,7 @@ def cost(name: str, columns: int, work: Path, proofs_made: int) -> Figures:
             out=files["settings.json"],
             run_args=arguments,
         )
-        keys.check_settings(files["settings.json"])
+        keys.check_settings(files["settings.json"], "encoder", size)
         ezkl_worker.call(
             "compile",
             time_limit_s=LIMIT_S,

@@ -10,8 +10,9 @@ from typing import Any
 from circuits.errors import CheckpointError
 
 MAX_JSON_DEPTH = 64  # real files nest less than 10 deep
+MAX_JSON_PARTS = 5_000_000  # commas, brackets, strings: Gemma 3's tokenizer.json has about 3.2 million
 
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_MARK = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
 _STEP = "checkpoint"
 _MAX_NAME_IN_MESSAGE = 120
 
@@ -76,8 +77,11 @@ def parse_json_value(data: bytes, file: Path | str) -> object:
     """The JSON value in `data`; `file` is for messages.
 
     Raises:
-        CheckpointError: not UTF-8, not JSON, duplicate keys, or nested too deeply.
+        CheckpointError: not UTF-8, not JSON, duplicate keys, nested too deeply, or with too many values.
     """
+    parts = sum(map(data.count, (b",", b"[", b"{"))) + data.count(b'"') // 2
+    if parts > MAX_JSON_PARTS:
+        raise fault(file, f"JSON of {parts} values, the limit is {MAX_JSON_PARTS}")
     if _depth(data) > MAX_JSON_DEPTH:
         raise fault(file, f"JSON nested more than {MAX_JSON_DEPTH} deep")
     try:
@@ -90,11 +94,14 @@ def parse_json_value(data: bytes, file: Path | str) -> object:
 def _depth(data: bytes) -> int:
     """How deep brackets nest outside strings. Before the library sees them: its parser recurses on the C stack."""
     depth = deepest = 0
-    for match in _STRING_OR_BRACKET.finditer(data):
-        if match[0] in b"[{":
+    inside = False
+    for match in _MARK.finditer(data):
+        if match[0] == b'"':
+            inside = not inside
+        elif not inside and match[0] in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif match[0] in b"]}":
+        elif not inside and match[0] in b"]}":
             depth -= 1
     return deepest
 

@@ -6,6 +6,7 @@ input is a `CheckpointError` whose message names the file and the field.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from prover.family import Family, Shape
 from prover.quantization import widen
 
 MAX_CONFIG_BYTES = 1 << 20  # real ones are a few kB
-MAX_INDEX_BYTES = 64 << 20  # names of tensors: the largest published ones are about 10 MB
-MAX_TOKENIZER_BYTES = 256 << 20  # the largest published ones are about 35 MB
-MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
+# Not more than the verifier reads, so that whatever is proven can be opened (docs/families.md, "Limits").
+MAX_INDEX_BYTES = 48 << 20  # names of tensors: the largest published ones are about 10 MB
+MAX_TOKENIZER_BYTES = 48 << 20  # the largest published ones are about 35 MB
+MAX_HEADER_BYTES = 48 << 20  # about 120 bytes a tensor; the format itself allows 100 MB
+MAX_AXES = 8  # of a tensor
 
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 FLOAT_TYPES = tuple(_ITEM_BYTES)
@@ -195,6 +198,8 @@ def _is_plain_name(shard: object) -> bool:
 def read_header(file: Path) -> dict[str, TensorEntry]:
     """Tensors of one safetensors file by name. Format: u64-le header length, JSON header, data.
 
+    The data are the tensors one after the other: bytes that are in two tensors, or in none, are refused.
+
     Raises:
         CheckpointError: missing, truncated, or with an inconsistent header.
     """
@@ -213,7 +218,23 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
         raise fault(file, f"cannot be read: {error.strerror}") from error
     header = parse_json(raw, file)
     header.pop("__metadata__", None)
-    return {name: _entry(name, item, file, 8 + length, size) for name, item in header.items()}
+    entries = {name: _entry(name, item, file, 8 + length, size) for name, item in header.items()}
+    _refuse_gaps(entries, file, 8 + length, size)
+    return entries
+
+
+def _refuse_gaps(entries: Mapping[str, TensorEntry], file: Path, begin: int, size: int) -> None:
+    hint = "a file that safetensors wrote has its tensors one after the other: download it again, or save it anew"
+    at = begin
+    for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
+        where = f"header field {short(entry.name)}.data_offsets"
+        if entry.begin < at:
+            raise fault(file, f"{where}: overlaps the tensor before it", hint)
+        if entry.begin > at:
+            raise fault(file, f"{where}: leaves a hole of {entry.begin - at} bytes before it", hint)
+        at = entry.end
+    if at != size:
+        raise fault(file, f"header: {size - at} bytes behind the last tensor belong to none", hint)
 
 
 def _entry(name: str, item: object, file: Path, data_begin: int, size: int) -> TensorEntry:
@@ -223,13 +244,15 @@ def _entry(name: str, item: object, file: Path, data_begin: int, size: int) -> T
     dtype, shape, offsets = item.get("dtype"), item.get("shape"), item.get("data_offsets")
     if not isinstance(dtype, str):
         raise fault(file, f"{where}.dtype: missing")
-    if not _is_sizes(shape):
-        raise fault(file, f"{where}.shape: not a list of sizes")
+    if not _is_sizes(shape) or len(shape) > MAX_AXES:
+        raise fault(file, f"{where}.shape: not a list of at most {MAX_AXES} sizes")
     if not _is_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise fault(file, f"{where}.data_offsets: not two increasing positions")
     begin, end = data_begin + offsets[0], data_begin + offsets[1]
     if end > size:
         raise fault(file, f"truncated: {where} ends at byte {end}, the file has {size}", "download the file again")
+    if dtype in _ITEM_BYTES and math.prod(shape) * _ITEM_BYTES[dtype] != end - begin:
+        raise fault(file, f"{where}: {end - begin} bytes do not fit shape {short(shape)}")
     return TensorEntry(name, file, dtype, tuple(shape), begin, end)
 
 
@@ -243,7 +266,7 @@ def read_tensor(entry: TensorEntry, rows: tuple[int, ...] | None = None) -> npt.
     """The values of one tensor, or of some of its rows, as float32. Nothing else is read from the disk.
 
     Raises:
-        CheckpointError: unsupported type, or a byte count that does not fit the shape.
+        CheckpointError: unsupported type.
     """
     stored = map_tensor(entry)
     return widen(stored if rows is None or stored.size == 0 else stored[list(rows)]).astype(np.float32, copy=False)
@@ -253,16 +276,10 @@ def map_tensor(entry: TensorEntry) -> npt.NDArray[Any]:
     """The values of one tensor as stored, mapped into memory. bfloat16 is uint16 here.
 
     Raises:
-        CheckpointError: unsupported type, or a byte count that does not fit the shape.
+        CheckpointError: unsupported type.
     """
     _refuse_other_types(entry)
-    where = f"tensor {short(entry.name)}"
-    count = 1
-    for side in entry.shape:
-        count *= side
-    if count * _ITEM_BYTES[entry.dtype] != entry.end - entry.begin:
-        raise fault(entry.file, f"{where}: {entry.end - entry.begin} bytes do not fit shape {list(entry.shape)}")
-    if count == 0:
+    if entry.begin == entry.end:
         return np.zeros(entry.shape, dtype=_STORED_TYPE[entry.dtype])
     return np.asarray(np.memmap(entry.file, _STORED_TYPE[entry.dtype], "r", offset=entry.begin, shape=entry.shape))
 

@@ -23,6 +23,8 @@ def parse_config(
     """
     family = _family(config, file, families)
     for need in family.needs:
+        if need.misplaced(config):
+            raise fault(file, f"field {need.misplaced(config)}: not an object")
         if not need.met(config):
             raise fault(
                 file,
@@ -60,6 +62,11 @@ def parse_config(
 def _family(config: Mapping[str, Any], file: Path, families: tuple[Family, ...]) -> Family:
     listed = config.get("architectures")
     architecture = listed[0] if isinstance(listed, list) and len(listed) == 1 else None
+    for row in families:
+        for need in row.when if architecture in row.architectures else ():
+            if need.mistyped(config):
+                kind = "true or false" if isinstance(need.allowed[0], bool) else "an integer"
+                raise fault(file, f"field {need.key}: {short(need.found(config))} is not {kind}")
     family = family_of(architecture, families, config) if isinstance(architecture, str) else None
     if family is None:
         reason = refusal(architecture, config) if isinstance(architecture, str) else ""
@@ -71,14 +78,15 @@ def _family(config: Mapping[str, Any], file: Path, families: tuple[Family, ...])
             f"field architectures: {short(listed)} is not supported",
             f"{reason + '; ' if reason else ''}supported: " + ", ".join(supported_architectures(families)),
         )
-    quantization = config.get("quantization_config") or config.get("compression_config")
-    if quantization is not None:
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-        raise fault(
-            file,
-            f"field quantization_config: quantized weights ({short(method)}) are not supported",
-            "use the bf16, f16 or f32 release that they were made from",
-        )
+    for key in ("quantization_config", "compression_config"):
+        quantization = config.get(key)
+        if quantization is not None:
+            method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+            raise fault(
+                file,
+                f"field {key}: quantized weights ({short(method)}) are not supported",
+                "use the bf16, f16 or f32 release that they were made from",
+            )
     return family
 
 
@@ -107,10 +115,11 @@ class _Sizes:
                 return fallback
             values = [None]
         value = values[0]
-        if not _is_size(value):
-            raise fault(
-                self._file, f"field {self.name(field)}: {short(value)} is not an integer from 1 to {MAX_DIMENSION}"
-            )
+        for one in values:
+            if not _is_size(one):
+                raise fault(
+                    self._file, f"field {self.name(field)}: {short(one)} is not an integer from 1 to {MAX_DIMENSION}"
+                )
         if any(other != value for other in values):
             raise fault(self._file, f"fields {', '.join(keys)}: two values for one size: {short(values)}")
         return int(value)

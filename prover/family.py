@@ -172,9 +172,21 @@ class Need:
         """True if `config` has a value that this family's reading is right for."""
         found = self.found(config)
         if self.same_as:
-            return found is None or found == _nested(config, self.same_as)
+            other = _nested(config, self.same_as)
+            return found is None or (found == other and type(found) is type(other))
         # True == 1 in Python, and 1.0 == 1: only the same type counts
         return any(found == value and type(found) is type(value) for value in self.allowed)
+
+    def misplaced(self, config: Mapping[str, Any]) -> str:
+        """The key of what should be an object on the way to the field, and is none; "" if there is no such thing."""
+        outer, _, inner = self.key.rpartition(".")
+        value = _nested(config, outer) if inner and outer else None
+        return "" if value is None or isinstance(value, Mapping) else outer
+
+    def mistyped(self, config: Mapping[str, Any]) -> bool:
+        """True if the field is there with a value of another type than any that is allowed: 1 or "yes" for true."""
+        value = _nested(config, self.key)
+        return bool(self.allowed) and value is not None and type(value) not in {type(one) for one in self.allowed}
 
 
 def _nested(config: Mapping[str, Any], key: str) -> object:

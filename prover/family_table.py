@@ -90,6 +90,7 @@ BAICHUAN = replace(
     name="baichuan",
     architectures=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
     roles=_roles(_fused(f"{_LAYER}.self_attn.W_pack.weight", STACKED_QKV), _O, _GATED_FFN),
+    keys=ConfigKeys(kv_heads=(), head_dim=()),
 )
 INTERNLM2 = Family(
     name="internlm2",
@@ -145,11 +146,12 @@ GEMMA3_WITH_PICTURES = replace(
 # ---------------------------------------- LayerNorm models
 
 _H = "transformer.h.{i}"
-_NO_KV_KEYS: tuple[str, ...] = ()
+_NO_KEYS: tuple[str, ...] = ()
 _GPT_KEYS = ConfigKeys(
     hidden_size=("n_embd", "hidden_size"),
     heads=("n_head", "num_attention_heads"),
-    kv_heads=_NO_KV_KEYS,
+    kv_heads=_NO_KEYS,
+    head_dim=_NO_KEYS,
     intermediate_size=("n_inner",),
     num_layers=("n_layer", "num_hidden_layers"),
 )
@@ -201,7 +203,7 @@ BLOOM = Family(
     ffn_norm=f"{_H}.post_attention_layernorm.weight",
     norm="layernorm",
     embedding_norm="transformer.word_embeddings_layernorm.weight",
-    keys=replace(_GPT_KEYS, hidden_size=("hidden_size", "n_embed")),
+    keys=replace(_GPT_KEYS, hidden_size=("hidden_size", "n_embed"), intermediate_size=_NO_KEYS),
     ffn_multiple=("", 4),
     needs=(
         Need(
@@ -225,7 +227,7 @@ GPT_NEOX = Family(
     attention_norm="gpt_neox.layers.{i}.input_layernorm.weight",
     ffn_norm="gpt_neox.layers.{i}.post_attention_layernorm.weight",  # also with use_parallel_residual
     norm="layernorm",
-    keys=ConfigKeys(kv_heads=_NO_KV_KEYS),
+    keys=ConfigKeys(kv_heads=_NO_KEYS, head_dim=_NO_KEYS),
 )
 
 _NEW_FALCON = Need("new_decoder_architecture", (True,), False)
@@ -238,21 +240,27 @@ _FALCON_40B = Family(
     attention_norm=f"{_H}.ln_attn.weight",
     ffn_norm=f"{_H}.ln_mlp.weight",
     norm="layernorm",
-    keys=ConfigKeys(kv_heads=("num_kv_heads",), intermediate_size=("ffn_hidden_size",)),
+    keys=ConfigKeys(kv_heads=("num_kv_heads",), head_dim=_NO_KEYS, intermediate_size=("ffn_hidden_size",)),
     ffn_multiple=("", 4),
     when=(_NEW_FALCON,),
+    needs=(
+        Need("num_ln_in_parallel_attn", (2,), 2, "one norm for both parts, or two"),
+        Need("parallel_attn", (True,), True, "the new decoder architecture has its two parts side by side"),
+    ),
 )
 _FALCON_11B = replace(  # new layout, but one norm for both parts
     _FALCON_40B,
     attention_norm=f"{_H}.input_layernorm.weight",
     ffn_norm=f"{_H}.input_layernorm.weight",
     when=(_NEW_FALCON, _ONE_NORM),
+    needs=_FALCON_40B.needs[1:],
 )
 _FALCON_7B = replace(
     _FALCON_11B,
-    keys=replace(_FALCON_40B.keys, kv_heads=_NO_KV_KEYS),
+    keys=replace(_FALCON_40B.keys, kv_heads=_NO_KEYS, head_dim=_NO_KEYS),
     defaults=MappingProxyType({"kv_heads": 1}),
     when=(Need("multi_query", (True,), True), Need("parallel_attn", (True,), True)),
+    needs=(),
 )
 _MULTI_HEAD = Need("multi_query", (False,), True)
 _SEQUENTIAL = Need("parallel_attn", (False,), True)
@@ -283,7 +291,7 @@ OPT = Family(
     attention_norm=f"{_OPT_LAYER}.self_attn_layer_norm.weight",
     ffn_norm=f"{_OPT_LAYER}.final_layer_norm.weight",
     norm="layernorm",
-    keys=ConfigKeys(kv_heads=_NO_KV_KEYS, intermediate_size=("ffn_dim",)),
+    keys=ConfigKeys(kv_heads=_NO_KEYS, head_dim=_NO_KEYS, intermediate_size=("ffn_dim",)),
     needs=(
         Need(
             "do_layer_norm_before",
@@ -315,7 +323,8 @@ MPT = Family(
     keys=ConfigKeys(
         hidden_size=("d_model",),
         heads=("n_heads",),
-        kv_heads=_NO_KV_KEYS,
+        kv_heads=_NO_KEYS,
+        head_dim=_NO_KEYS,
         intermediate_size=(),
         num_layers=("n_layers",),
     ),

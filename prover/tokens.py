@@ -15,6 +15,8 @@ from prover.bounded_files import parse_json, parse_json_value, read_bytes
 
 MAX_TOKEN_LIST_BYTES = 64 << 20  # HuRef's own list has 4,096 strings; whole vocabularies are a few MB
 
+MAX_VOCABULARY = 1 << 20  # entries of model.vocab; the largest published ones have 260,000
+
 TOKEN_RULE = "sha256-order-v1"  # noqa: S105 - a rule's name, not a password
 
 
@@ -52,6 +54,16 @@ def token_candidates(tokenizer_json: bytes, embedding_rows: int, file: Path | st
     added = document.get("added_tokens") or []
     if not isinstance(added, list) or not all(isinstance(item, dict) for item in added):
         raise CheckpointError(f"{file}: field added_tokens: not a list of objects", step="tokens")
+    if len(vocabulary) > MAX_VOCABULARY:
+        raise CheckpointError(
+            f"{file}: field model.vocab: {len(vocabulary)} entries, the limit is {MAX_VOCABULARY}", step="tokens"
+        )
+    for place, item in enumerate(added):
+        for key, kind, words in (("id", int, "an integer"), ("content", str, "a string")):
+            if item.get(key) is not None and type(item[key]) is not kind:  # 7.0 and true would equal 7 and 1
+                raise CheckpointError(
+                    f"{file}: field added_tokens[{place}].{key}: {ascii(item[key])[:40]} is not {words}", step="tokens"
+                )
     left_out_ids = {item.get("id") for item in added}
     left_out_strings = {item.get("content") for item in added}
     keyed: list[tuple[bytes, str, int]] = []

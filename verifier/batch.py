@@ -42,7 +42,8 @@ def find_bundles(folder: Path) -> list[Path]:
     Links are followed, into each folder once: behind a link a bundle would be used and never verified.
 
     Raises:
-        Unreadable: a folder cannot be listed, or there are more than `MAX_BUNDLES` or `MAX_FOLDERS`.
+        Unreadable: a folder cannot be listed, they nest deeper than `MAX_FOLDER_DEPTH`, or there are more than
+            `MAX_BUNDLES` or `MAX_FOLDERS`.
     """
 
     def refuse(error: OSError) -> None:
@@ -50,7 +51,10 @@ def find_bundles(folder: Path) -> list[Path]:
 
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
+    start = str(folder).rstrip(os.sep).count(os.sep)
     for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        if place.count(os.sep) - start > limits.MAX_FOLDER_DEPTH:
+            raise Unreadable(f"{folder}: folders nested more than {limits.MAX_FOLDER_DEPTH} deep")
         status = Path(place).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()

@@ -78,7 +78,15 @@ def read_bundle(path: Path) -> Bundle:
         Unreadable, UnknownVersion: see the error tree.
         Rejected: well-formed files that break a rule of the format.
     """
-    found = read_files(path)
+    return parse_bundle(read_files(path))
+
+
+def parse_bundle(found: Mapping[str, bytes]) -> Bundle:
+    """The same for the bytes of the files.
+
+    Raises:
+        Unreadable, UnknownVersion, Rejected: see `read_bundle`.
+    """
     files = {name: found[name] for name in FILE_LIMITS}
     statement_bytes = files["statement.json"]
     statement = read_statement(statement_bytes)
@@ -199,13 +207,25 @@ def _read_zip(path: Path) -> Mapping[str, bytes]:
         if path.stat().st_size > limits.MAX_ZIP_BYTES:
             raise Unreadable(f"{path}: larger than any bundle", code="too-large")
         with path.open("rb") as stream:
-            _check_directory_size(stream)
-            archive = zipfile.ZipFile(stream)
-            members = archive.infolist()
-            _check_names([member.filename for member in members])
-            files = {m.filename: _read_member(archive, m) for m in members}
-            _check_layout(stream, members, archive.start_dir)
-            return files
+            return read_zip(stream, str(path))
+    except OSError as error:
+        raise Unreadable(f"{path}: {_reason(error)}") from None
+
+
+def read_zip(stream: BinaryIO, name: str) -> Mapping[str, bytes]:
+    """The bytes of the five files of a zip; `name` is for messages.
+
+    Raises:
+        Unreadable: see `read_files`.
+    """
+    try:
+        _check_directory_size(stream)
+        archive = zipfile.ZipFile(stream)
+        members = archive.infolist()
+        _check_names([member.filename for member in members])
+        files = {m.filename: _read_member(archive, m) for m in members}
+        _check_layout(stream, members, archive.start_dir)
+        return files
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -213,9 +233,10 @@ def _read_zip(path: Path) -> Mapping[str, bytes]:
         NotImplementedError,
         RuntimeError,
         ValueError,
+        OverflowError,  # an offset of 2^63 and more
         OSError,
     ) as error:
-        raise Unreadable(f"{path}: not a readable zip ({_reason(error)})", code="bad-zip") from None
+        raise Unreadable(f"{name}: not a readable zip ({_reason(error)})", code="bad-zip") from None
 
 
 def _check_directory_size(stream: BinaryIO) -> None:
@@ -226,7 +247,7 @@ def _check_directory_size(stream: BinaryIO) -> None:
     stream.seek(0, os.SEEK_END)
     size = stream.tell()
     stream.seek(max(0, size - _ZIP_LOCATOR - _ZIP_END.size))
-    tail = stream.read()
+    tail = stream.read(_ZIP_LOCATOR + _ZIP_END.size)
     if len(tail) < _ZIP_END.size or not tail[-_ZIP_END.size :].startswith(b"PK\5\6"):
         raise zipfile.BadZipFile("it does not end with a plain end record")
     *_, entries, directory, _offset, comment = _ZIP_END.unpack(tail[-_ZIP_END.size :])

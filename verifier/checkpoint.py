@@ -21,7 +21,7 @@ import numpy.typing as npt
 from verifier import limits
 from verifier.encoding import u32be
 from verifier.errors import BadOpening, Unreadable
-from verifier.strict_json import check_depth
+from verifier.strict_json import check_depth, check_parts
 
 Float32Array = npt.NDArray[np.float32]
 AnyArray = npt.NDArray[Any]
@@ -61,7 +61,7 @@ def json_object(data: bytes, path: Path) -> dict[str, Any]:
     """A JSON object without a key twice.
 
     Raises:
-        BadOpening: the bytes are not one.
+        BadOpening: the bytes are not one, or it is nested too deep, or has too many values.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -71,10 +71,11 @@ def json_object(data: bytes, path: Path) -> dict[str, Any]:
         return result
 
     try:
+        check_parts(data, str(path), limits.MAX_CHECKPOINT_JSON_PARTS)
         check_depth(data, str(path), limits.MAX_CHECKPOINT_JSON_DEPTH)
         value = json.loads(data.decode("utf-8"), object_pairs_hook=once)
-    except Unreadable:
-        raise bad(path, f"not JSON nested {limits.MAX_CHECKPOINT_JSON_DEPTH} deep at most") from None
+    except Unreadable as error:
+        raise BadOpening(error.message) from None
     except (ValueError, RecursionError) as error:
         raise bad(path, f"not JSON ({str(error)[:80]})") from None
     if not isinstance(value, dict):
@@ -102,12 +103,22 @@ def read_tokens(folder: Path, vocab_size: int, g: int, k_max: int) -> Tokens:
         BadOpening: missing or damaged.
     """
     path = folder / "tokenizer.json"
-    data = read_file(path, limits.MAX_TOKENIZER_BYTES)
+    return parse_tokens(read_file(path, limits.MAX_TOKENIZER_BYTES), path, vocab_size, g, k_max)
+
+
+def parse_tokens(data: bytes, path: Path, vocab_size: int, g: int, k_max: int) -> Tokens:
+    """The same for the bytes of tokenizer.json.
+
+    Raises:
+        BadOpening: see `read_tokens`.
+    """
     document = json_object(data, path)
     model, added = document.get("model"), document.get("added_tokens") or []
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(vocabulary, dict) or not isinstance(added, list):
         raise bad(path, "no model.vocab that maps strings to ids, or added_tokens is not a list")
+    if len(vocabulary) > limits.MAX_VOCABULARY:
+        raise bad(path, f"model.vocab: {len(vocabulary)} entries, the limit is {limits.MAX_VOCABULARY}")
     left_out_ids, left_out_strings = set(), set()
     for item in added:
         number, content = (item.get("id"), item.get("content")) if isinstance(item, dict) else ("", None)
@@ -158,23 +169,17 @@ class Tensors:
         if single.exists():
             self._entries = _read_header(single)
             return
-        weight_map = json_object(read_file(index, limits.MAX_INDEX_BYTES), index).get("weight_map")
-        if not isinstance(weight_map, dict):
-            raise bad(index, "no weight_map")
-        names = sorted({str(shard) for shard in weight_map.values()})
-        if any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
-            raise bad(index, "weight_map names something that is not a file beside it")
-        shards = {name: _read_header(folder / name) for name in names}
         self._entries = {}
-        for tensor, shard in weight_map.items():
-            if tensor not in shards[str(shard)]:
-                raise bad(folder / str(shard), f"tensor {ascii(tensor)[:80]} is missing")
-            self._entries[tensor] = shards[str(shard)][tensor]
-        for name, header in shards.items():
+        for shard, tensors in parse_index(read_file(index, limits.MAX_INDEX_BYTES), index).items():
+            header = _read_header(folder / shard)  # one at a time: what is kept is no more than the index lists
+            for tensor in tensors:
+                if tensor not in header:
+                    raise bad(folder / shard, f"tensor {ascii(tensor)[:80]} is missing")
             # transformers loads every tensor of every shard: of one that is there twice, the last
-            for tensor in header:
-                if weight_map.get(tensor) != name:
-                    raise bad(folder / name, f"tensor {ascii(tensor)[:80]} is not one that the index says lies here")
+            if len(header) > len(tensors):
+                tensor = min(header.keys() - set(tensors))
+                raise bad(folder / shard, f"tensor {ascii(tensor)[:80]} is not one that the index says lies here")
+            self._entries |= header
 
     def __contains__(self, name: str) -> bool:
         """True for a tensor that is there."""
@@ -231,8 +236,24 @@ def _refuse_other_weights(folder: Path) -> None:
             raise bad(folder / name, "a distributed checkpoint beside the weights", "take it away")
 
 
+def parse_index(data: bytes, path: Path) -> dict[str, list[str]]:
+    """From the bytes of model.safetensors.index.json: shard -> tensors.
+
+    Raises:
+        BadOpening: it is damaged, or names something that is not a file beside it.
+    """
+    weight_map = json_object(data, path).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise bad(path, "no weight_map")
+    shards: dict[str, list[str]] = {}
+    for tensor, shard in weight_map.items():
+        if not isinstance(shard, str) or not shard.endswith(".safetensors") or Path(shard).name != shard:
+            raise bad(path, "weight_map names something that is not a file beside it")
+        shards.setdefault(shard, []).append(tensor)
+    return shards
+
+
 def _read_header(path: Path) -> dict[str, _Entry]:
-    """Name -> entry. The data are exactly the tensors, one after the other: no overlap, no hole, nothing behind."""
     try:
         if path.exists() and not path.is_file():
             raise bad(path, "not a file")
@@ -244,6 +265,17 @@ def _read_header(path: Path) -> dict[str, _Entry]:
             data = stream.read(length)
     except (OSError, ValueError) as error:
         raise bad(path, _reason(error)) from None
+    return parse_header(data, path, length, size)
+
+
+def parse_header(data: bytes, path: Path, length: int, size: int) -> dict[str, _Entry]:
+    """Name -> entry, from the JSON of a header of `length` bytes in a file of `size`.
+
+    The data are exactly the tensors, one after the other: no overlap, no hole, nothing behind.
+
+    Raises:
+        BadOpening: they are not, or the header is damaged.
+    """
     result = {}
     for name, fields in json_object(data, path).items():
         if name != "__metadata__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Sequence
 
@@ -17,6 +18,12 @@ from verifier.profile import Profile
 from verifier.statement import TERMS
 
 Float64Array = npt.NDArray[np.float64]
+
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)"
+    rb"\{'descr': '<(f[48])', 'fortran_order': False, 'shape': \((\d{1,8},(?: \d{1,8})?)\), \} *\n",
+    re.DOTALL,
+)
 
 
 def check_instance_count(instances: Sequence[int], profile: Profile) -> None:
@@ -91,11 +98,30 @@ def read_head(data: bytes, count: int) -> tuple[Float64Array, Float64Array]:
     Raises:
         BadInstallation: another shape.
     """
+    if len(data) > limits.MAX_HEAD_BYTES:
+        raise BadInstallation(f"head.npz: {len(data)} bytes, the limit is {limits.MAX_HEAD_BYTES}")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            weight, bias = arrays["weight"].astype(np.float64), arrays["bias"].astype(np.float64)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise BadInstallation("head.npz: not arrays weight and bias") from None
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            weight, bias = (_read_array(archive, name) for name in ("weight.npy", "bias.npy"))
+    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError, ArithmeticError):
+        raise BadInstallation("head.npz: not float arrays weight and bias, stored without compression") from None
     if weight.ndim != 2 or weight.shape[1] != count or bias.shape != (weight.shape[0],):
         raise BadInstallation(f"head.npz: shapes {weight.shape}, {bias.shape} do not fit {count} features")
     return weight, bias
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> Float64Array:
+    """A .npy member, in the one form that `np.savez` writes for float arrays; ValueError and such for any other."""
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > limits.MAX_HEAD_BYTES:
+        raise ValueError
+    with archive.open(member) as stream:
+        data = stream.read(limits.MAX_HEAD_BYTES)
+    header = _NPY_HEADER.match(data)
+    if header is None:
+        raise ValueError
+    shape = [int(side) for side in header[3].split(b",") if side.strip()]
+    if header.end() != 10 + int.from_bytes(header[1], "little") or max(shape) > limits.MAX_DIMENSION:
+        raise ValueError
+    values = np.frombuffer(data, f"<{header[2].decode()}", offset=header.end())
+    return values.reshape(shape).astype(np.float64)  # reshape: ValueError unless there are exactly as many

@@ -20,6 +20,7 @@ import sys
 from typing import Any
 
 _SCALAR_BYTES = 32
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def _verify(ezkl: Any, job: dict[str, str]) -> dict[str, Any]:
@@ -63,11 +64,24 @@ def _limit(address_space: int, file_bytes: int) -> None:
             resource.setrlimit(kind, (lower, lower))
 
 
+def _end_with(parent: int) -> None:
+    """On Linux, have the kernel kill this process when the thread that started it ends, also in the middle of a job."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before that
+        sys.exit("the verifier is gone")
+
+
 def main() -> None:
     """Answer jobs until standard input ends.
 
-    Arguments: bytes of address space, bytes of the largest file, ezkl's folder.
+    Arguments: bytes of address space, bytes of the largest file, ezkl's folder, the verifier's process id.
     """
+    _end_with(int(sys.argv[4]))
     _limit(int(sys.argv[1]), int(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)

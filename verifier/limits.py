@@ -23,6 +23,7 @@ MAX_IDENTITY_CHARACTERS = 1000
 # Many bundles.
 MAX_BUNDLES = 100_000  # found below one folder; more is a mistake
 MAX_FOLDERS = 1_000_000  # looked into for them; a link to `/` leads to more
+MAX_FOLDER_DEPTH = 100  # below the folder given; Python 3.10 and 3.11 recurse while they walk
 MAX_JOBS = 256
 
 # JSON.
@@ -42,12 +43,17 @@ NORM_LIMIT = 1 << 64
 # Profile: shipped with the verifier and pinned by digest, so these only catch accidents.
 MAX_PROFILE_BYTES = 64 * KIB
 MAX_PROFILE_FILE_BYTES = 512 * MIB
+MAX_TRUST_BYTES = 64 * KIB
+MAX_HEAD_BYTES = 64 * MIB  # head.npz: 4096 features would have 8
+MAX_PAGE_BYTES = 256 * KIB  # page.html
 MAX_K = 20
 
 # Child processes that run ezkl.
 CHILD_ADDRESS_SPACE = 4 << 30  # bytes of address space (Rust's threads reserve far more than they use)
 CHILD_FILE_BYTES = 64 * MIB  # the largest file a child may write; it writes none
 CHILD_THREADS = 8
+MAX_CHILD_ANSWER_BYTES = 64 * MIB  # one line; the longest, of an opening, has about 1
+MAX_CHILD_LOG_BYTES = MIB
 DEFAULT_TIME_LIMIT_S = 300.0  # a verification takes 2
 DEFAULT_OPENING_TIME_LIMIT_S = 4 * 3600.0  # a 7B model takes half a minute; to name a row that differs, minutes
 MAX_CHILD_MESSAGE_CHARACTERS = 400  # of what a failing child printed, in a message
@@ -55,7 +61,9 @@ MAX_CHILD_MESSAGE_CHARACTERS = 400  # of what a failing child printed, in a mess
 # Opening.
 MAX_SECRET_BYTES = 4 * KIB
 MAX_CONFIG_BYTES = 1 * MIB  # real ones have a few kB
-MAX_INDEX_BYTES = 64 * MIB  # the largest published ones have about 10 MB
-MAX_TOKENIZER_BYTES = 256 * MIB  # the largest published ones have about 35 MB
-MAX_HEADER_BYTES = 100_000_000  # the safetensors format's own limit
+MAX_INDEX_BYTES = 48 * MIB  # the largest published ones have about 10 MB
+MAX_TOKENIZER_BYTES = 48 * MIB  # the largest published ones have about 35 MB
+MAX_CHECKPOINT_JSON_PARTS = 5_000_000  # Gemma 3's tokenizer.json has about 3.2 million; keeps memory below 1 GB
+MAX_VOCABULARY = 1 << 20  # entries of model.vocab; the largest published ones have 260,000
+MAX_HEADER_BYTES = 48 * MIB  # about 120 bytes a tensor; the format allows 100 MB
 MAX_TENSOR_AXES = 8  # weights have one or two; keeps products of hostile shapes small

@@ -58,9 +58,17 @@ def read_secret(path: Path) -> Secret:
     Raises:
         BadOpening: missing, or not one.
     """
+    return parse_secret(read_file(path, limits.MAX_SECRET_BYTES), path.name)
+
+
+def parse_secret(data: bytes, name: str) -> Secret:
+    """The same for its bytes; `name` is for messages.
+
+    Raises:
+        BadOpening: they are not one.
+    """
     try:
-        value = strict_json.parse(read_file(path, limits.MAX_SECRET_BYTES), path.name, limits.MAX_SECRET_BYTES)
-        reader = strict_json.Reader(value, path.name)
+        reader = strict_json.Reader(strict_json.parse(data, name, limits.MAX_SECRET_BYTES), name)
         reader.media_type("secret")
         result = Secret(reader.hex64("seed"), reader.hex64("weights_sha256"), reader.hex64("cm"))
         reader.done()

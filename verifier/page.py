@@ -20,6 +20,7 @@ from string import Template
 from verifier import __version__
 from verifier.bundle import ZIP_SUFFIXES
 from verifier.image import Picture
+from verifier.limits import MAX_PAGE_BYTES
 from verifier.page_words import NOT_PROVEN, NOT_PROVEN_DEVELOPMENT, PLAIN, VERDICT_WORDS
 from verifier.report import WHY, Check, Report, Status, counts_text, printable
 from verifier.verify import Options
@@ -47,7 +48,8 @@ def page(reports: Sequence[Report], options: Options, when: datetime) -> bytes:
 
 def document(title: str, heading: str, body: str, when: datetime) -> bytes:
     """A whole page around `body`, which is HTML; `title` and `heading` are text."""
-    template = _TEMPLATE.read_text("utf-8")
+    with _TEMPLATE.open("rb") as stream:
+        template = stream.read(MAX_PAGE_BYTES).decode("utf-8")
     style = template.split("<style>")[1].split("</style>")[0]
     style_hash = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     filled = Template(template).substitute(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +99,28 @@ def trusted() -> dict[str, bytes]:
     """
     path = Path(__file__).with_name("trust.json")
     try:
-        table = json.loads(path.read_bytes())["profiles"]
-        return {str(name): bytes.fromhex(digest) for name, digest in table.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise BadInstallation(f"{path}: missing or damaged", hint=_REINSTALL) from None
+        with path.open("rb") as stream:
+            data = stream.read(limits.MAX_TRUST_BYTES + 1)
+    except OSError as error:
+        raise BadInstallation(f"{path}: {error.strerror}", hint=_REINSTALL) from None
+    return parse_trusted(data)
+
+
+def parse_trusted(data: bytes) -> dict[str, bytes]:
+    """The same for the bytes of `trust.json`.
+
+    Raises:
+        BadInstallation: they are damaged.
+    """
+    try:
+        fields = Reader(strict_json.parse(data, "trust.json", limits.MAX_TRUST_BYTES), "trust.json")
+        table = fields.take("profiles")
+        fields.done()
+        if not isinstance(table, dict):
+            fields.fail("profiles", "not an object")
+        return {name: strict_json.hex64(digest, f"trust.json.{name}") for name, digest in table.items()}
+    except (Rejected, Unreadable) as error:
+        raise BadInstallation(error.message, hint=_REINSTALL) from None
 
 
 def profiles_folder() -> Path:

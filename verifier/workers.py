@@ -27,7 +27,8 @@ from typing import Any, TypeVar
 from verifier import limits
 from verifier.curve import Bases, messages
 from verifier.encoding import POINT_BYTES
-from verifier.errors import Rejected, TimeLimit, ToolFailure
+from verifier.errors import Rejected, TimeLimit, ToolFailure, Unreadable
+from verifier.strict_json import check_depth
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class Lane:
         self._folder, self._deadline, self._command = folder, deadline, command
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._answers: queue.Queue[bytes] = queue.Queue(maxsize=4)  # one is asked for at a time
         self._closed = False
         self._lock = threading.Lock()
 
@@ -90,8 +91,9 @@ class Lane:
         if not line:
             raise self._crashed(process)
         try:
+            check_depth(line, "the answer", limits.MAX_JSON_DEPTH)
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, Unreadable):
             answer = None
         if not isinstance(answer, dict):
             self.close()
@@ -147,7 +149,7 @@ class Lane:
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         try:
-            while process.stdout is not None and (line := process.stdout.readline()):
+            while process.stdout is not None and (line := process.stdout.readline(limits.MAX_CHILD_ANSWER_BYTES)):
                 self._answers.put(line)
         except (OSError, ValueError):  # closed while reading
             pass
@@ -159,7 +161,7 @@ class Lane:
         except subprocess.TimeoutExpired:
             code = None
         with self._log.open("rb") as log:
-            said = log.read(1 << 20).decode("utf-8", "replace").strip()
+            said = log.read(limits.MAX_CHILD_LOG_BYTES).decode("utf-8", "replace").strip()
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         hint = "pip install huref-zk puts the right ezkl in place" if "No module named" in said else ""
         return ToolFailure(f"ezkl crashed ({how}): {_short(said) or 'it said nothing'}", hint=hint)
@@ -193,6 +195,7 @@ def child_command() -> list[str]:
         str(limits.CHILD_ADDRESS_SPACE),
         str(limits.CHILD_FILE_BYTES),
         _folder_of_ezkl(),
+        str(os.getpid()),
     ]
 
 
@@ -299,8 +302,10 @@ class Workers:
         path = self.write("message", message)
         answer = self._call({"op": "commit", "message": str(path), "srs": str(bases), **keys.job()})
         path.unlink(missing_ok=True)
-        text = answer.get("points")
-        points = bytes.fromhex(text) if isinstance(text, str) else b""
+        try:
+            points = bytes.fromhex(answer["points"])
+        except (KeyError, TypeError, ValueError):
+            points = b""
         if len(points) != (count + 1) * POINT_BYTES:  # the last is the commitment of nothing
             raise ToolFailure(f"ezkl gave {len(points) // POINT_BYTES} points instead of {count + 1}")
         return [points[i : i + POINT_BYTES] for i in range(0, count * POINT_BYTES, POINT_BYTES)]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -214,8 +217,6 @@ def test_a_time_limit_ends_the_child(tmp_path):
 
 def test_ezkl_stays_out_of_this_process():
     """Every call above went through a child process."""
-    import subprocess
-
     code = "import sys, circuits.cli, circuits.publish, prover.cli; sys.exit('ezkl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
@@ -239,6 +240,14 @@ def stalling(tmp_path, monkeypatch):
     return use
 
 
+DEADLOCK = """
+import ctypes, threading, time
+for _ in range(8):
+    threading.Thread(target=lambda: [time.sleep(0.001) for _ in range(100_000)], daemon=True).start()
+ctypes.PyDLL(None).sleep(60)
+"""
+
+
 @needs_proc
 def test_a_child_that_stopped_moving_is_killed_and_tried_again(tmp_path, stalling):
     """ezkl's deadlock with Python's logging, played the first time by a child that sleeps with Python's lock.
@@ -246,17 +255,58 @@ def test_a_child_that_stopped_moving_is_killed_and_tried_again(tmp_path, stallin
     Its eight other threads wait for the lock, as ezkl's do: they wake every 5 ms, so its processor time does grow.
     """
     started, deadlock = tmp_path / "started", tmp_path / "deadlock.py"
-    deadlock.write_text(
-        "import ctypes, threading, time\n"
-        "for _ in range(8):\n"
-        "    threading.Thread(target=lambda: [time.sleep(0.001) for _ in range(100_000)], daemon=True).start()\n"
-        "ctypes.PyDLL(None).sleep(60)\n"
-    )
+    deadlock.write_text(DEADLOCK)
     stalling(
         f'if [ ! -e {started} ]; then touch {started}; exec {sys.executable} {deadlock}; fi\nexec {sys.executable} "$@"'
     )
     ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "k5.srs", k=5)
     assert read_curve_file(tmp_path / "k5.srs").k == 5
+
+
+STARVED = """
+import os, sys
+os.nice(19)
+os.sched_setaffinity(0, {processor})
+"""
+COMPETITOR = "import os\nos.sched_setaffinity(0, {processor})\nwhile True: pass"
+
+
+@pytest.fixture
+def starving():
+    """Code with which a child shares one processor with another process that is favoured 70 to 1."""
+    processor = {max(os.sched_getaffinity(0))}
+    competitor = subprocess.Popen([sys.executable, "-c", COMPETITOR.format(processor=processor)])
+    yield STARVED.format(processor=processor), competitor
+    competitor.kill()
+    competitor.wait()
+
+
+@needs_proc
+def test_a_child_that_is_starved_is_left_alone(tmp_path, stalling, starving):
+    """It gets 1.5% of a processor, for two or three of the windows at whose end it might be taken for stalled."""
+    begun, slow = tmp_path / "begun", tmp_path / "slow.py"
+    code, competitor = starving
+    # what is measured is free of input and output, by which a child shows that it moves
+    go_on = "while os.path.exists(sys.argv[1]): sum(range(10000))\n"
+    slow.write_text(code + go_on + "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])\n")
+    (tmp_path / "busy").touch()
+    stalling(f'echo >> {begun}; exec {sys.executable} {slow} {tmp_path / "busy"} "$@"')
+    end = threading.Timer(6.0, lambda: (competitor.kill(), (tmp_path / "busy").unlink()))
+    end.start()
+    ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "k5.srs", k=5)
+    end.join()
+    assert begun.read_text() == "\n"
+    assert read_curve_file(tmp_path / "k5.srs").k == 5
+
+
+@needs_proc
+def test_a_child_that_is_starved_and_deadlocked_is_killed(tmp_path, stalling, starving, monkeypatch):
+    monkeypatch.setattr(ezkl_worker, "MAX_STALLS", 1)
+    deadlock = tmp_path / "deadlock.py"
+    deadlock.write_text(starving[0] + DEADLOCK)
+    stalling(f"exec {sys.executable} {deadlock}")
+    with pytest.raises(CircuitError, match="stopped moving 1 times"):
+        ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "k5.srs", k=5)
 
 
 @needs_proc

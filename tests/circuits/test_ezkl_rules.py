@@ -76,7 +76,7 @@ def test_rule_1_published_settings(profile, circuit):
     for name, value in wanted.items():
         if not name.endswith("visibility"):
             assert settings["run_args"][name] == value, name
-    keys.check_settings(profile.circuit(circuit).settings)
+    keys.check_settings(profile.circuit(circuit).settings, circuit, profile.size)
 
 
 BROKEN_SETTINGS = {
@@ -90,6 +90,15 @@ BROKEN_SETTINGS = {
     "input_visibility, hashed": lambda s: s["run_args"].update(
         input_visibility={"Hashed": {"hash_is_public": False, "outlets": []}}
     ),
+    # what a range check admits: a base or a leg more, and it admits more
+    "decomp_base": lambda s: s["run_args"].update(decomp_base=2 * s["run_args"]["decomp_base"]),
+    "decomp_legs": lambda s: s["run_args"].update(decomp_legs=s["run_args"]["decomp_legs"] + 1),
+    "decomp_legs, as a float": lambda s: s["run_args"].update(decomp_legs=float(s["run_args"]["decomp_legs"])),
+    "decomp_legs, missing": lambda s: s["run_args"].pop("decomp_legs"),
+    "param_scale": lambda s: s["run_args"].update(param_scale=1),
+    "ignore_range_check_inputs_outputs": lambda s: s["run_args"].update(ignore_range_check_inputs_outputs=False),
+    "logrows": lambda s: s["run_args"].update(logrows=13),
+    "num_inner_cols": lambda s: s["run_args"].update(num_inner_cols=1),
 }
 
 
@@ -101,7 +110,7 @@ def test_rule_1_4_5_unsound_settings_are_refused(profile, tmp_path, circuit, wha
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(settings))
     with pytest.raises(CircuitError, match=what.split(",")[0]):
-        keys.check_settings(path)
+        keys.check_settings(path, circuit, profile.size)
 
 
 def test_rule_1_building_keys_checks_settings_first(profile, tmp_path, monkeypatch):
@@ -113,7 +122,7 @@ def test_rule_1_building_keys_checks_settings_first(profile, tmp_path, monkeypat
     files = profile.circuit("link")
     monkeypatch.setattr(ezkl_worker, "call", lambda *_, **__: pytest.fail("ezkl was called"))
     with pytest.raises(CircuitError, match="disable_freivalds"):
-        keys.build(type(files)(files.name, files.onnx, broken, files.vk, 0, 0), profile.srs, tmp_path)
+        keys.build(type(files)(files.name, files.onnx, broken, files.vk, 0, 0), profile.size, profile.srs, tmp_path)
 
 
 # ---------------------------------------- rule 2: the commitment is the first bytes of the proof

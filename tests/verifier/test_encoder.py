@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zipfile
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from verifier import encoder, image
 from verifier.encoding import FIELD_MODULUS
 from verifier.errors import BadInstallation, Rejected, ToolFailure
-from verifier.profile import load_profile
+from verifier.profile import load_profile, parse_trusted
 
 
 @pytest.fixture
@@ -117,3 +118,58 @@ def test_the_target_follows_the_features_scale(profile):
 def test_a_generator_that_does_not_load(generator):
     with pytest.raises(ToolFailure):
         image.render(generator, np.ones(512))
+
+
+def member(text: bytes, data: bytes = bytes(24)) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+GOOD = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n"
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        member(GOOD.replace(b"<f4", b"|O")),
+        member(GOOD.replace(b"<f4", b">f4")),
+        member(GOOD.replace(b"<f4", b"<i4")),
+        member(GOOD.replace(b"False", b"True")),
+        member(GOOD.replace(b"(2, 3)", b"(2, 99999999)")),
+        member(GOOD.replace(b"(2, 3)", b"(99999999, 3)")),
+        member(GOOD.replace(b"(2, 3)", b"(2, -3)")),
+        member(GOOD.replace(b"(2, 3)", b"(6)")),
+        member(GOOD.replace(b"(2, 3)", b"(" * 5000)),
+        member(GOOD, bytes(23)),
+        member(GOOD, bytes(28)),
+        member(GOOD)[:40],
+        b"\x93NUMPY\x02\x00" + member(GOOD)[8:],
+        b"",
+    ],
+)
+def test_heads_of_another_form(weight):
+    """Nothing is evaluated, and nothing is made of the size that a header announces."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("bias.npy", member(GOOD.replace(b"(2, 3)", b"(2,)"), bytes(8)))
+        archive.writestr("weight.npy", member(GOOD))
+    assert encoder.read_head(stream.getvalue(), 3)[0].shape == (2, 3)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("bias.npy", member(GOOD.replace(b"(2, 3)", b"(2,)"), bytes(8)))
+        archive.writestr("weight.npy", weight)
+    with pytest.raises(BadInstallation):
+        encoder.read_head(stream.getvalue(), 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"profiles":{"a":"00"}}', '{"profiles":[]}', "[]", "{}", '{"profiles":{},"more":1}', "[" * 100_000, "{"),
+        '{"profiles":{"a":"' + "0" * 64 + '","a":"' + "1" * 64 + '"}}',
+        '{"profiles":{}}' + " " * (1 << 16),
+    ],
+)
+def test_a_damaged_table_of_profiles(text):
+    assert parse_trusted(b'{"profiles":{"a":"%s"}}' % (b"0" * 64)) == {"a": bytes(32)}
+    with pytest.raises(BadInstallation):
+        parse_trusted(text.encode())

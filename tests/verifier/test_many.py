@@ -155,6 +155,29 @@ def test_finding(three, bundle):
     ]
 
 
+def test_folders_without_a_bottom_are_refused(tmp_path):
+    """Python 3.10 and 3.11 recurse while they walk: 1000 folders deep was a crash."""
+    here = os.open(tmp_path, os.O_RDONLY)
+    folders = [here]
+    for _ in range(1500):  # by descriptors: the path would be longer than the system takes
+        os.mkdir("d", dir_fd=folders[-1])
+        folders.append(os.open("d", os.O_RDONLY, dir_fd=folders[-1]))
+        if len(folders) > 2:
+            os.close(folders.pop(-2))
+    os.close(folders.pop())
+    os.close(here)
+    try:
+        with pytest.raises(Unreadable, match="nested more than 100 deep"):
+            find_bundles(tmp_path)
+        result = CliRunner().invoke(main, ["--recursive", str(tmp_path)])
+        assert (result.exit_code, "Traceback" in result.output) == (2, False)
+    finally:
+        subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # shutil recurses too
+    deepest = tmp_path.joinpath(*["d"] * 100)
+    shutil.copytree(EXAMPLE, deepest)
+    assert find_bundles(tmp_path) == [deepest]
+
+
 @pytest.mark.parametrize("limit", ["MAX_BUNDLES", "MAX_FOLDERS"])
 def test_finding_ends(three, monkeypatch, limit):
     monkeypatch.setattr(verifier.limits, limit, 2)

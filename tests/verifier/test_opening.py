@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import verifier.limits
 from verifier.checkpoint import Tensors, read_tokens
 from verifier.errors import BadOpening
 from verifier.folding import Folding, halving_sum, quantize
@@ -294,5 +295,39 @@ def test_shards(model):
         shape = tuple(header[name]["shape"])
         assert (whole.read(name, shape) == split.read(name, shape)).all()
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "../part0.safetensors"}}))
+    with pytest.raises(BadOpening):
+        Tensors(model)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "words"),
+    [
+        ("MAX_CHECKPOINT_JSON_PARTS", 20, "parts, the limit is 20"),
+        ("MAX_VOCABULARY", 299, "300 entries, the limit is 299"),
+        ("MAX_TOKENIZER_BYTES", 100, "larger than 100 bytes"),
+    ],
+)
+def test_a_tokenizer_has_limits(model, monkeypatch, limit, value, words):
+    monkeypatch.setattr(verifier.limits, limit, value)
+    with pytest.raises(BadOpening, match=words):
+        read_tokens(model, 300, 4, 16)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "a/b.safetensors",
+        "b.bin",
+        "../b.safetensors",
+        "b\0.safetensors",
+        "\ud800.safetensors",
+        7,
+        ["b.safetensors"],
+        None,
+    ],
+)
+def test_an_index_names_files_beside_it(model, shard):
+    (model / "model.safetensors").rename(model / "b.safetensors")
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": shard}}))
     with pytest.raises(BadOpening):
         Tensors(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,46 @@ def test_refused_base64(text):
 def test_only_an_object_has_fields(value):
     with pytest.raises(Rejected, match="not an object"):
         strict_json.Reader(value, "f")
+
+
+# ---------------------------------------- depth and size of JSON
+
+
+def slow_depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(slow_depth, inner), default=0)
+
+
+awkward = st.text(st.sampled_from('\\"[]{},a\n'), max_size=8)
+nested = st.recursive(
+    awkward, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(awkward, inner, max_size=3), max_leaves=8
+)
+
+
+@given(nested, st.integers(0, 4))
+def test_depth_is_that_of_the_brackets_outside_strings(value, deepest):
+    data = json.dumps(value).encode()
+    try:
+        strict_json.check_depth(data, "f", deepest)
+        assert slow_depth(value) <= deepest
+    except Unreadable:
+        assert slow_depth(value) > deepest
+
+
+def test_escapes_cost_no_memory():
+    """Found by the worst inputs of tests/fuzz: over 50 bytes were kept for each byte of a string of escapes."""
+    data = b'["' + b"\\n" * (1 << 20) + b'"' + b"[" * 70
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable):
+            strict_json.check_depth(data, "f", 64)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_parts_are_bounded():
+    for data, parts in ((b'{"a":[1,"b"]}', 5), (b'"[,{"', 4), (b"7", 0)):
+        strict_json.check_parts(data, "f", parts)
+        with pytest.raises(Unreadable, match=f"JSON of {parts} parts"):
+            strict_json.check_parts(data, "f", parts - 1)

@@ -24,6 +24,10 @@ BEHAVIOUR = {
     "answers nonsense": (ANSWER.format("nonsense"), ""),
     "answers a list": (ANSWER.format("[]"), ""),
     "answers yes to nothing": (ANSWER.format("{}"), ""),
+    "answers deep nonsense": ("import sys\nfor line in sys.stdin: print('[' * 100_000, flush=True)", ""),
+    "answers points that are none": (ANSWER.format('{"points": "0g", "ok": true}'), "0 points instead of"),
+    "answers without end": ("import sys\nsys.stdin.readline()\nwhile True: sys.stdout.write('x' * 65536)", ""),
+    "answers too often": ("import sys\nsys.stdin.readline()\nwhile True: print('{}', flush=True)", ""),
     "fails": (ANSWER.format('{"error": "disk"}'), "disk"),
     "has no ezkl": ("import module_that_is_not_there", "No module named"),
 }
