@@ -116,10 +116,11 @@ def published() -> list[str]:
 def load_profile(name_or_folder: str | Path = DEFAULT_PROFILE) -> Profile:
     """Load a profile by name, or from a folder, and check every file against its digest.
 
+    A published profile's name means that one, also where a folder of the same name lies: say `./name` for the folder.
     Raises UsageError for an unknown one, CircuitError for a file that is not the published one.
     """
     folder = Path(name_or_folder)
-    if not (folder / "profile.json").is_file():
+    if name_or_folder in published() or not (folder / "profile.json").is_file():
         folder = profiles_folder() / str(name_or_folder)
     path = folder / "profile.json"
     if not path.is_file():

@@ -102,6 +102,13 @@ def test_only_the_fingerprinting_model_is_shared(tmp_path):
     assert theirs.path("link/vk.key").parent.parent.name == "tiny-dev"
 
 
+def test_a_folder_here_does_not_take_a_published_profile_s_place(tmp_path, monkeypatch):
+    (tmp_path / "tiny-dev").mkdir()
+    (tmp_path / "tiny-dev" / "profile.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert load_profile("tiny-dev").folder == profiles_folder() / "tiny-dev"
+
+
 def test_publishing_again_pins_a_new_generator_in_every_profile_and_builds_no_key(tmp_path, monkeypatch):
     for name in NAMES:
         folder = tmp_path / publish.PROFILES / name
