@@ -68,7 +68,8 @@ class Library:
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         versions = f"python-{platform.python_version()}-numpy-{np.__version__}"
-        self.folder = folder / (versions if limit is None else f"{versions}-{limit}")
+        self.versions = versions if limit is None else f"{versions}-{limit}"
+        self.folder = folder / self.versions
         self.limit = limit
         self.folder.mkdir(parents=True, exist_ok=True)
         self._corpora: dict[tuple[str, str], Corpus] = {}

@@ -78,12 +78,13 @@ class Recipe:
     needs: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
-    def digest(self, size: Size, parents: Mapping[str, str]) -> str:
+    def digest(self, size: Size, texts: str, parents: Mapping[str, str]) -> str:
         """SHA-256 over all that goes in but the code: another digest means that it has to be made again.
 
         Args:
             size: of the zoo.
+            texts: versions that the texts depend on (`Library.versions`).
             parents: digests of the checkpoints it reads.
         """
-        what = [self.name, self.maker.__name__, dict(self.options), repr(size), sorted(parents.items())]
+        what = [self.name, self.maker.__name__, dict(self.options), repr(size), texts, sorted(parents.items())]
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()

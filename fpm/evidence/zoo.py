@@ -28,7 +28,7 @@ def build(shop: Workshop, recipes: Iterable[Recipe]) -> None:
     digests: dict[str, str] = {}
     for recipe in recipes:
         read = (recipe.parent, *recipe.needs) if recipe.parent else recipe.needs
-        digest = recipe.digest(shop.size, {name: digests[name] for name in read})
+        digest = recipe.digest(shop.size, shop.library.versions, {name: digests[name] for name in read})
         digests[recipe.name] = digest
         if not _finished(shop, recipe.name, digest):
             _make(shop, recipe, digest)

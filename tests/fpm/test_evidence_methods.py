@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from fpm.checkpoints.text import train_tokenizer
 from fpm.evidence import methods, report, statistics
 from fpm.evidence.anatomy import Anatomy, projected_terms
 from fpm.evidence.attacks import renumbered
-from fpm.evidence.models import TINY, load_model, new_model, save_model
+from fpm.evidence.models import FULL, TINY, load_model, new_model, save_model
+from fpm.evidence.recipes import zoo
 from fpm.evidence.surgery import block_matrices, rebuilt, round_trip, with_merges
 from fpm.evidence.training import Schedule
 from fpm.evidence.tuning import continuation_likelihood, preference_loss, terms_cosine
@@ -250,6 +252,27 @@ def test_an_unknown_family_is_refused() -> None:
 
     with pytest.raises(UsageError, match="mixtral"):
         Anatomy.of(Model())
+
+
+def test_a_recipe_is_made_again_when_something_that_goes_in_changes() -> None:
+    recipe = next(recipe for recipe in zoo() if recipe.name == "llama-1-int4")
+    digest = recipe.digest(TINY, "texts", {"llama-1": "0"})
+    assert digest == recipe.digest(TINY, "texts", {"llama-1": "0"})
+    others = [
+        recipe.digest(FULL, "texts", {"llama-1": "0"}),
+        recipe.digest(TINY, "other texts", {"llama-1": "0"}),
+        recipe.digest(TINY, "texts", {"llama-1": "1"}),
+        replace(recipe, options={**recipe.options, "bits": 3}).digest(TINY, "texts", {"llama-1": "0"}),
+    ]
+    assert len({digest, *others}) == 5
+
+
+def test_every_recipe_comes_after_those_it_reads() -> None:
+    made: set[str] = set()
+    for recipe in zoo():
+        assert {recipe.parent, *recipe.needs} - {""} <= made, recipe.name
+        made.add(recipe.name)
+    assert len(made) == len(zoo())
 
 
 # ---------------------------------------- tables
