@@ -43,7 +43,8 @@ def done(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
 def follow(folder: Path, sources: Path, *pages: str) -> str:  # noqa: F811
     """Run all commands of the pages in `folder`, where nothing lies yet; what they printed."""
     shutil.copytree(sources, folder / "huref-zk")
-    shutil.copytree(EXAMPLE, folder / "huref-zk" / "artifacts" / "bundles" / "base")
+    for name in ("base", "offspring"):
+        shutil.copytree(EXAMPLE.parent / name, folder / "huref-zk" / "artifacts" / "bundles" / name)
     shutil.copytree(MODELS / "base", folder / "huref-zk" / "artifacts" / "models" / "base")
     (folder / "bin").mkdir()
     (folder / "bin" / "python3").symlink_to(sys.executable)
@@ -77,6 +78,8 @@ def test_an_auditor_gets_what_the_page_says(done):
     for name, digest in record["files"].items():
         assert f"{digest}  bundle/{name}" in printed
     assert "Accepted" in (folder / "report.html").read_text()
+    assert "DERIVED: cosine +0.9" in printed
+    assert "Derived: a common base" in (folder / "compared.html").read_text()
     assert "1 accepted, 0 undecided, 1 rejected" in (folder / "both.html").read_text()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,6 +132,8 @@ class Index:
             if not tables:
                 connection.execute("PRAGMA page_size = 32768")  # a z has 2 kB
                 connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            if _schema_of(connection) != _schema():  # nor triggers and views that somebody else put there
+                raise _OutdatedError
             if connection.execute("SELECT version FROM state").fetchone() != (VERSION,):
                 raise _OutdatedError
         except BaseException:
@@ -197,7 +200,10 @@ class Index:
 
     def numbered(self, numbers: list[int]) -> list[Listed]:
         """These entries, in that order."""
-        return [self._listed("WHERE number = ?", number)[0] for number in numbers]
+        found = [one for number in numbers for one in self._listed("WHERE number = ?", number)]
+        if len(found) != len(numbers):
+            raise RegistryError("index.sqlite: damaged", step="index", hint="delete it: it is made anew from the log")
+        return found
 
     def place_of(self, number: int) -> int:
         """Where an entry's line begins in the log."""
@@ -237,6 +243,17 @@ class Index:
             Listed(number, bundle, cm, added, profile, name, version, maker, bool(srs))
             for number, bundle, cm, added, profile, name, version, maker, srs in rows
         ]
+
+
+def _schema_of(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name").fetchall()
+
+
+@functools.cache
+def _schema() -> list[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(_SCHEMA)
+        return _schema_of(fresh)
 
 
 class _OutdatedError(Exception):

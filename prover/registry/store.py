@@ -111,8 +111,8 @@ class Registry:
             RegistryError: something else is in the folder.
         """
         if not (folder / "registry.json").exists():
-            # what a killed or concurrent creation leaves may be there
-            if folder.exists() and not {path.name for path in folder.iterdir()} <= {".lock"} | _parts(folder):
+            # what a killed creation leaves may be there, or another process has just made the registry
+            if _strangers(folder) and not (folder / "registry.json").exists():
                 raise RegistryError(f"{folder}: not empty, and no registry", step="registry")
             write_atomically(folder / "registry.json", canonical({"type": REGISTRY_TYPE}))
         registry = cls.open(folder)
@@ -272,9 +272,12 @@ class Registry:
                 place += len(line)
 
 
-def _parts(folder: Path) -> set[str]:
-    """Names of half-made files of `write_atomically`."""
-    return {path.name for path in folder.iterdir() if path.name.startswith(".registry.json.")}
+def _strangers(folder: Path) -> bool:
+    """Whether there is anything but the lock and half-made files of `write_atomically`."""
+    if folder.exists() and not folder.is_dir():
+        raise RegistryError(f"{folder}: not a folder", step="registry")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    return any(name != ".lock" and not name.startswith(".registry.json.") for name in names)
 
 
 def _sync_folder(folder: Path) -> None:

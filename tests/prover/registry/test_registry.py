@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from circuits.errors import RegistryError, UsageError
 from prover.registry import merkle
+from prover.registry.entry import parse_line
 from prover.registry.index import Index
 from prover.registry.nearest import nearest
 from prover.registry.null import p_value
@@ -125,6 +128,8 @@ TAMPERING = {
     "the index's z gone": lambda r: sql(r, "DELETE FROM vectors WHERE number = 0"),
     "the index's frame": lambda r: sql(r, "UPDATE frames SET frame = 'x'"),
     "an entry more in the index": lambda r: sql(r, "INSERT INTO vectors VALUES (7, 1, zeroblob(2048))"),
+    "a trigger in the index": lambda r: sql(
+        r, "CREATE TRIGGER x AFTER INSERT ON entries BEGIN DELETE FROM vectors; END"),
     "the index's place in the log": lambda r: sql(r, "UPDATE state SET log_bytes = 10"),
     "the index garbage": lambda r: r.index_file.write_bytes(b"garbage" * 1000),
 }  # fmt: skip
@@ -171,6 +176,28 @@ def test_verifying_again_finds_an_entry_that_never_was_true(reports, tmp_path):
     honest = Registry.open_or_create(tmp_path / "honest")
     put(honest, "base", reports)
     assert look(honest, again=True).findings == ()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | st.integers(0, 100_000).flatmap(lambda place: st.tuples(st.just(place), st.binary())))
+def test_no_line_breaks_the_parser(made, data):
+    """Bytes, and a real line with some bytes in it replaced: an entry, or a refusal that names the line."""
+    line = (made / "log.jsonl").read_bytes().splitlines()[1]
+    if isinstance(data, tuple):
+        place = data[0] % len(line)
+        data = line[:place] + data[1] + line[place + len(data[1]) :]
+    try:
+        assert parse_line(data, 1).line() == data
+    except RegistryError as error:
+        assert "line 2" in error.message or "fingerprint" in error.message
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 60_000, '{"a":' * 10_000, "1e999", "NaN", '{"a":1,"a":1}', '{"a": 1}', '"\\ud800"', "9" * 5000]
+)
+def test_lines_that_are_not_entries(text):
+    with pytest.raises(RegistryError, match="line 1: not"):
+        parse_line(text.encode(), 0)
 
 
 def test_a_missing_or_old_index_is_made_anew(registry):
