@@ -7,9 +7,10 @@ input is a `CheckpointError` whose message names the file and the field.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -33,6 +34,7 @@ MAX_AXES = 8  # of a tensor
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 FLOAT_TYPES = tuple(_ITEM_BYTES)
 """Types that are read, by their safetensors names."""
+_DISTRIBUTED_SHARD = re.compile(r"shard-[0-9]{5}-model-[0-9]{5}-of-[0-9]{5}\.safetensors")
 _BLOCK_ENTRIES = 1 << 22
 _STORED_TYPE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -58,6 +60,7 @@ class Checkpoint:
     shape: Shape
     tensors: Mapping[str, TensorEntry]
     tokenizer_json: bytes
+    second_names: Mapping[str, str] = field(default_factory=dict)  # of stored tensors: see `Family.second_names`
 
     def read(self, name: str, shape: tuple[int, ...], rows: tuple[int, ...] | None = None) -> npt.NDArray[np.float32]:
         """The tensor `name`, or some of its rows, as float32. It must have exactly `shape` and finite values.
@@ -90,6 +93,12 @@ class Checkpoint:
         if entry is None:
             hint = _why_missing(name, self.tensors, self.directory)
             raise fault(self.directory, f"tensor {short(name)} is missing", hint)
+        if entry.name in self.second_names:
+            raise fault(
+                entry.file,
+                f"tensor {short(entry.name)} is there as {short(self.second_names[entry.name])} too",
+                "which of them a program loads is not said: save the model anew",
+            )
         _refuse_other_types(entry)  # first: packed integers have other shapes too
         if entry.shape != shape:
             raise fault(
@@ -113,6 +122,7 @@ def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) ->
         raise fault(
             directory, "an adapter (LoRA), not a whole model", "merge it into its base model and save the result"
         )
+    _refuse_other_weights(directory)
     family, shape = parse_config(read_json(config_file, MAX_CONFIG_BYTES), config_file, families)
     stored = _tensor_table(directory)
     tensors = {here: stored[there] for here, there in family.canonical_names(stored).items()}
@@ -121,7 +131,16 @@ def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) ->
         MAX_TOKENIZER_BYTES,
         "only fast tokenizers are read; save one with tokenizers or transformers",
     )
-    return Checkpoint(directory, family, shape, tensors, tokenizer)
+    return Checkpoint(directory, family, shape, tensors, tokenizer, family.second_names(stored))
+
+
+def _refuse_other_weights(directory: Path) -> None:
+    """What transformers would load with the weights, or instead of them."""
+    for file in sorted(directory.iterdir()):
+        if file.name == "adapter_config.json":
+            raise fault(file, "an adapter (LoRA) beside the weights", "merge it into them, or take it away")
+        if _DISTRIBUTED_SHARD.match(file.name):
+            raise fault(file, "a distributed checkpoint beside the weights", "take it away")
 
 
 def _not_a_folder(path: Path) -> CheckpointError:
@@ -183,6 +202,14 @@ def _tensor_table(directory: Path) -> dict[str, TensorEntry]:
         if name not in headers[shard]:
             raise fault(directory / shard, f"tensor {short(name)} of {index.name} is missing")
         table[name] = headers[shard][name]
+    for shard, header in headers.items():
+        for name in header:
+            if weight_map.get(name) != shard:
+                raise fault(
+                    directory / shard,
+                    f"tensor {short(name)} is not one that the index says lies here",
+                    "programs load it all the same: download shards and index again",
+                )
     return table
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prover.bounded_files import fault, short
-from prover.families import FAMILIES, family_of, refusal, supported_architectures
+from prover.families import FAMILIES, MODEL_TYPES, family_of, refusal, supported_architectures
 from prover.family import LAYERS_USED, Family, Shape
 
 MAX_DIMENSION = 1 << 24  # any size in config.json; keeps products of two far below 2^63
@@ -78,6 +78,15 @@ def _family(config: Mapping[str, Any], file: Path, families: tuple[Family, ...])
             f"field architectures: {short(listed)} is not supported",
             f"{reason + '; ' if reason else ''}supported: " + ", ".join(supported_architectures(families)),
         )
+    model_type = config.get("model_type")
+    if model_type is not None and model_type != MODEL_TYPES[str(architecture)]:
+        raise fault(
+            file,
+            f"field model_type: {short(model_type)}, that of {architecture} is {MODEL_TYPES[str(architecture)]}",
+            "the file describes two models",
+        )
+    if config.get("transformers_weights") is not None:
+        raise fault(file, "field transformers_weights: other weights than model.safetensors", "take it away")
     for key in ("quantization_config", "compression_config"):
         quantization = config.get(key)
         if quantization is not None:

@@ -16,6 +16,7 @@ __all__ = [
     "FAMILIES",
     "FAMILY_NAMES",
     "LLAMA",
+    "MODEL_TYPES",
     "ROLES",
     "Family",
     "Shape",
@@ -46,6 +47,23 @@ _REASONS = MappingProxyType(
         **dict.fromkeys(("T5ForConditionalGeneration", "BartForConditionalGeneration"), _ENCODER),
     }
 )
+MODEL_TYPES = MappingProxyType(
+    {
+        **{f"{name}ForCausalLM": name.lower() for name in ("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2")},
+        **{f"{name}ForCausalLM": name.lower() for name in ("Phi3", "Glm", "Baichuan", "BaiChuan", "InternLM2")},
+        **{
+            f"{name}ForCausalLM": name.lower()
+            for name in ("Olmo2", "Olmo3", "GPTJ", "Bloom", "Falcon", "OPT", "StableLm")
+        },
+        **dict.fromkeys(("MptForCausalLM", "MPTForCausalLM"), "mpt"),
+        **dict.fromkeys(("ChatGLMModel", "ChatGLMForConditionalGeneration"), "chatglm"),
+        "Gemma3ForCausalLM": "gemma3_text",
+        "Gemma3ForConditionalGeneration": "gemma3",
+        "GPT2LMHeadModel": "gpt2",
+        "GPTNeoXForCausalLM": "gpt_neox",
+    }
+)
+"""config.json's `model_type` by architecture: transformers goes by that."""
 _MARKS = (  # fields of config.json that give such a model away under any name
     ("num_local_experts", _EXPERTS),
     ("num_experts", _EXPERTS),

@@ -5,8 +5,9 @@ The rows themselves are in `prover/families.py`. Pure: nothing here reads a file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -271,6 +272,19 @@ class Family:
     def column_scale(self, norm_weight: FloatArray) -> npt.NDArray[np.float64]:
         """float64 [d]: what the norm multiplies each hidden dimension with."""
         return norm_factor(self.norm, norm_weight)
+
+    def second_names(self, stored: Iterable[str]) -> dict[str, str]:
+        """Stored names that are another one but for the prefix, and that one: programs take the one or the other."""
+        pairs = zip(self.embedding.split("."), self.roles["o"].tensor.split("."), strict=False)
+        words = {word for word, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)}
+        words |= {word for alias in self.aliases for prefix in alias for word in prefix.split(".")}
+        groups: dict[str, list[str]] = {}
+        for name in sorted(stored):
+            parts = name.split(".")
+            while len(parts) > 1 and parts[0] in words:
+                parts.pop(0)
+            groups.setdefault(".".join(parts), []).append(name)
+        return {name: next(n for n in group if n != name) for group in groups.values() if group[1:] for name in group}
 
     def canonical_names(self, stored: Mapping[str, Any]) -> dict[str, str]:
         """Stored tensor names by this table's name: the same, or with a prefix of `aliases` replaced."""

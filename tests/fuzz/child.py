@@ -116,9 +116,10 @@ def by_atheris(target: Any, one: Any, folder: Path, seed: int, finish: Any) -> N
 
     from tests.fuzz.mutators import RandomDice
 
+    seeds = list(target.seeds())
     corpus = folder / "corpus"
     corpus.mkdir()
-    for number, data in enumerate(target.seeds()):
+    for number, data in enumerate(seeds):
         (corpus / f"seed{number}").write_bytes(data)
 
     def try_one(data: bytes) -> None:
@@ -131,6 +132,8 @@ def by_atheris(target: Any, one: Any, folder: Path, seed: int, finish: Any) -> N
 
     def change(data: bytes, max_size: int, number: int) -> bytes:
         dice = RandomDice(number)
+        if dice.below(2) == 0:  # the corpus is mostly what was refused: half of the time back to what is accepted
+            data = seeds[dice.below(len(seeds))]
         if dice.below(4) == 0:
             return bytes(atheris.Mutate(data, max_size))
         return target.change(dice, data)[:max_size]

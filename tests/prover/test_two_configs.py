@@ -10,8 +10,9 @@ from circuits.errors import CheckpointError
 from prover.config import parse_config
 from prover.families import FAMILIES as PROVER_FAMILIES
 from prover.families import FAMILY_NAMES, supported_architectures
+from prover.families import MODEL_TYPES as PROVER_TYPES
 from verifier.errors import BadOpening
-from verifier.families import FAMILIES
+from verifier.families import FAMILIES, MODEL_TYPES
 from verifier.model_config import describe
 
 pytest.importorskip("torch")
@@ -123,3 +124,7 @@ def test_both_refuse_and_the_prover_names_the_field(model: dict[str, Any], chang
     with pytest.raises(CheckpointError) as caught:
         parse_config({**model, **changes}, FILE)
     assert f"config.json: {words}" in caught.value.message
+
+
+def test_the_same_types_of_model() -> None:
+    assert dict(PROVER_TYPES) == MODEL_TYPES
