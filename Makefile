@@ -56,7 +56,7 @@ wheel: $(BIN)/huref  ## the wheel, the same bytes on every machine, in dist/
 docs: $(VENV)/.all  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# BENCH: where figures go. LARGE=1: also Llama-2-7B, Llama-3-8B and Llama-2-70B (10 GB of disk, about half an hour).
+# BENCH: where figures go. LARGE=1: also Llama-2-7B, proven whole, Llama-3-8B and Llama-2-70B (12 GB of disk, about half an hour).
 bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, the naive way; LARGE=1 up to 70B
 	$(BIN)/huref circuits build
 	@mkdir -p $(BENCH)
