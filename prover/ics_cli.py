@@ -15,7 +15,7 @@ from prover.metrics import Comparison, compare
 from prover.null_distribution import P_FLOOR
 from prover.terms import TermRules
 from prover.tokens import read_token_list
-from prover.verdict import DERIVED_P, MEANING
+from prover.verdict import DERIVED_P, INDEPENDENT_P, MEANING
 
 _FULL = {
     "paper": ("ICS, full", "HuRef's definition, feed-forward term from up and down"),
@@ -95,10 +95,9 @@ def as_table(comparison: Comparison, g: int) -> str:
     else:
         rows.append(("PCS", f"{comparison.pcs.value:+.4f}", f"cosine of {comparison.pcs.count} parameters"))
     verdict = comparison.verdict
-    at_floor = "below " if verdict.p_value <= P_FLOOR else ""
-    rows.append(
-        ("p-value", f"{verdict.p_value:.0e}", f"{at_floor}this share of unrelated pairs has such an ICS, projected")
-    )
+    p = f"{verdict.p_value:.2f}" if verdict.p_value >= INDEPENDENT_P else f"{verdict.p_value:.0e}"
+    at_most = "at most " if verdict.p_value <= P_FLOOR else ""
+    rows.append(("p-value", p, f"{at_most}this share of unrelated pairs is as alike, by ICS, projected"))
     width = max(len(title) for title, _, _ in rows)
     lines = [f"{title:<{width}}  {value:>7}  {text}" for title, value, text in rows]
     lines += [f"unreliable: {reason}" for reason in verdict.unreliable]

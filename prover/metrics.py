@@ -130,9 +130,13 @@ def _candidates(checkpoint: Checkpoint) -> list[tuple[str, int]]:
 
 
 def shared_vocabulary(left: Checkpoint, right: Checkpoint) -> float:
-    """Strings that both vocabularies have, as a share of the smaller one. Raises what `common_strings` raises."""
-    smaller = min(len(_candidates(left)), len(_candidates(right)))
-    return len(common_strings(left, right)) / smaller
+    """Strings that both vocabularies have, as a share of the smaller one; 0 if that is empty.
+
+    Raises:
+        CheckpointError: damaged tokenizer.
+    """
+    tables = _candidates(left), _candidates(right)
+    return len(strings_in_common(*tables)) / max(1, min(len(table) for table in tables))
 
 
 def common_tokens(

@@ -39,7 +39,7 @@ def evaluate(out: Path, docs: Path | None, work: Path | None, size: str, report_
     """Measure how well fingerprints find a base model, and what breaks them: rebuilds docs/evidence.md.
 
     Trains a zoo of small models, attacks it, scores every pair by every method. What is finished is kept: a killed run
-    goes on. The full size takes about 20 minutes of one core, and one thread; OMP_NUM_THREADS=1 keeps it at that.
+    goes on. The full size takes about 12 minutes of one core; OMP_NUM_THREADS=1 keeps it at one.
     """
     try:
         import torch
