@@ -38,7 +38,7 @@ MEASURED = {
     (
         "f50f095acac947b724ef902b6e748348c9409d8b30cfa978dcb312a3d31cd88e",
         "69858106f5312fd12102778c74c1706e3748365c25fc8248a9fbae708d7fc6ba",
-    ): Null(effective_dimension=256, least_tokens=512),
+    ): Null(effective_dimension=128, least_tokens=512),
 }
 
 

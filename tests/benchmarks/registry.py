@@ -70,7 +70,7 @@ def main() -> None:
                 entry = made_up(number, rng.standard_normal(512))
                 log.write(entry.line() + b"\n")
         target = count // 3
-        query = entry.fingerprint | {"null": {"effective_dimension": 256, "least_tokens": 512}}
+        query = entry.fingerprint | {"null": {"effective_dimension": 128, "least_tokens": 512}}
 
         def opened() -> None:
             with Index.reading(registry):

@@ -30,11 +30,11 @@ def test_the_bound_holds(figures, group):
 
 
 def test_it_is_a_bound_on_something(figures):
-    """Not so loose that it says nothing: within a factor of ten where most pairs are."""
+    """Not so loose that it says nothing: within a factor of twenty where most pairs are."""
     (null,) = set(MEASURED.values())
     found = figures["all"]
     for t in ("0.05", "0.1"):
         share = (found["above"][t] + found["below_negative"][t]) / (2 * found["pairs"])
-        assert p_value(float(t), null, 16, 6) < 10 * share
+        assert p_value(float(t), null, 16, 6) < 20 * share
     assert found["least"] <= found["mean"] <= found["largest"]
     assert sum(figures[group]["models"] for group in GROUPS[1:]) < figures["all"]["models"] == 400

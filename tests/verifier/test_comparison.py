@@ -17,7 +17,7 @@ from verifier.cli import main
 from verifier.comparison import DERIVED_P, INDEPENDENT_P, compare, compare_reports
 from verifier.errors import NotComparable
 from verifier.fingerprint import Fingerprint
-from verifier.null_distribution import MEASURED, P_FLOOR, Null, p_value, rank_one_tail, spread_tail
+from verifier.null_distribution import MEASURED, P_FLOOR, p_value, rank_one_tail, spread_tail
 from verifier.profile import load_profile, trusted
 from verifier.verify import Options, verify_bundle
 
@@ -77,6 +77,19 @@ def test_the_bound_holds_for_every_measured_pair(group):
     for t in GRID:
         share = (found["above"][f"{t:g}"] + found["below_negative"][f"{t:g}"]) / (2 * found["pairs"])
         assert share <= p_value(t, NULL, G, TERMS), (group, t)
+
+
+def test_the_bound_holds_for_the_zoo_of_trained_models():
+    """The published scores of docs/evidence.md: unrelated pairs that share their tokens."""
+    pairs = json.loads((ROOT / "fpm" / "runs" / "evidence" / "scores.json").read_text())["pairs"]
+    found = np.array([
+        pair["z"] for pair in pairs
+        if not pair["related"] and pair["z"] is not None and pair["projected"] == pair["projected_by_rule"]
+    ])  # fmt: skip
+    assert len(found) > 400
+    for t in GRID:
+        assert (found > t).mean() <= p_value(t, NULL, G, TERMS), t
+    assert max(found) < 0.25
 
 
 @pytest.mark.parametrize("name", sorted(trusted()))
@@ -149,7 +162,7 @@ def test_a_fingerprint_survives_json():
     again = Fingerprint.from_json(json.loads(json.dumps(one.as_json())))
     assert again.frame == one.frame
     assert again.z.tobytes() == one.z.tobytes()
-    assert again.null == Null(256, 512)
+    assert again.null == NULL
 
 
 # ---------------------------------------- the command
