@@ -69,12 +69,12 @@ def files_in(folder: Path, record: dict[str, Any]) -> CircuitFiles:
     )
 
 
-def load_similarity_circuit(profile: Profile) -> SimilarityCircuit:
-    """The published similarity circuit that goes with `profile`.
+def load_similarity_circuit(profile: Profile, published: Path | None = None) -> SimilarityCircuit:
+    """The similarity circuit that goes with `profile`, of those in `published` (by default where they are published).
 
     Raises UsageError when there is none, CircuitError for a file that is not the published one.
     """
-    for path in sorted(comparisons_folder().glob(f"*/{DOCUMENT}")):
+    for path in sorted((published or comparisons_folder()).glob(f"*/{DOCUMENT}")):
         document = json.loads(path.read_text())
         if all(document[key] == value for key, value in dependencies(profile).items()):
             return _checked(path, document, profile)

@@ -32,6 +32,11 @@ class CommittedRows:
     rows: dict[str, bytes]
     cm: str
 
+    @property
+    def profile_name(self) -> str:
+        """The profile that the statement names."""
+        return str(self.statement["profile"]["name"])
+
 
 def read_rows(path: Path) -> CommittedRows:
     """The statement and row commitments of a bundle; BundleError names what is wrong with it."""
@@ -49,6 +54,8 @@ def read_rows(path: Path) -> CommittedRows:
         if start >= len(points):
             raise BundleError(f"{path}: commitments.bin is too short", step="bundle", hint=_HINT)
         cm = weights_commitment(statement, points[:start])
+        if not isinstance(statement["tokens"], dict) or not isinstance(statement["profile"]["name"], str):
+            raise ValueError("profile or tokens")
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: statement.json is not a statement ({error})", step="bundle", hint=_HINT) from None
     return CommittedRows(path, statement, hashlib.sha256(data).hexdigest(), rows, cm)

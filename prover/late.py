@@ -17,7 +17,7 @@ from typing import Any
 
 from circuits import keys
 from circuits.comparisons import SimilarityCircuit
-from circuits.errors import CircuitError, UsageError
+from circuits.errors import BundleError, CircuitError, UsageError
 from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
 from circuits.size_classes import FIELD_MODULUS, TERM_COUNT
@@ -115,6 +115,7 @@ class ComparisonProver:
         with tempfile.TemporaryDirectory(prefix="huref-compare-") as scratch:
             committer = Committer(self.profile, Path(scratch))
             self.commit = committer.vectors
+            self.check_committed()
             self.by = self.late_projection()
             terms = [self.terms(side) for side in self.sides]
             self.scale = [self.scale_integers(one) for one in terms]
@@ -144,6 +145,20 @@ class ComparisonProver:
             "similarity.json": similarity.document(SIMILARITY_TYPE),
         }
         return ProvenComparison(files, ics_of(similarity.instances))
+
+    def check_committed(self) -> None:
+        """BundleError unless the first row of every matrix, salted from the seed, is what the bundle committed to."""
+        for side in self.sides:
+            first, expected = [], []
+            for name, entries in side.source.matrices.by_name.items():
+                first.append(SaltedMatrix.of(name, entries[:1], side.seed, self.size.k).combine([1], self.size))
+                expected.append(side.committed.rows.get(name, b"")[:POINT_BYTES])
+            if self.commit(first) != expected:
+                raise BundleError(
+                    f"{side.committed.path}: its rows are not this checkpoint's under this secret",
+                    step="comparison",
+                    hint="give checkpoints, secrets and bundles in the same order",
+                )
 
     def late_projection(self) -> Projection:
         """P', drawn from both commitments."""
