@@ -96,5 +96,8 @@ def _checked(path: Path, document: dict[str, Any], profile: Profile) -> Similari
                 hint="reinstall, or check the file out again",
             )
     return SimilarityCircuit(
-        str(document["name"]), document, sha256_file(path), Published(files, str(record["vk"]), profile.srs)
+        str(document["name"]),
+        document,
+        sha256_file(path),
+        Published(files, str(record["vk"]), profile.srs, profile.size.k),
     )

@@ -200,7 +200,7 @@ class ComparisonProver:
 
     def similarity_proof(self, s_vectors: Sequence[FieldVector]) -> Proof:
         """The similarity circuit's proof on both S''."""
-        return prove_part(self.job, "similarity-proof", self.circuit.circuit, s_vectors, self.progress)
+        return prove_part(self.job, "similarity-proof", self.circuit.circuit, s_vectors, self.size, self.progress)
 
     def link_witness(self, index: int, s_vector: FieldVector) -> LinkWitness:
         """A side's link argument under P', with challenges of its own."""
@@ -218,8 +218,8 @@ class ComparisonProver:
 
     def link_proof(self, name: str, vectors: Sequence[FieldVector]) -> Proof:
         """A side's link proof. CircuitError when the relation is not zero: then a step before went wrong."""
-        circuit = keys.published(self.profile, "link")
-        proof = prove_part(self.job, f"link-{name}-proof", circuit, vectors, self.progress)
+        circuit = keys.published_circuit(self.profile, "link")
+        proof = prove_part(self.job, f"link-{name}-proof", circuit, vectors, self.size, self.progress)
         if proof.instances != (0,):
             raise CircuitError("the link relation is not zero", step="link proof", hint="report this: it is a bug")
         return proof

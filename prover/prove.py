@@ -160,4 +160,11 @@ class FingerprintProver:
 
     def prove(self, circuit: str, vectors: Sequence[FieldVector]) -> Proof:
         """A proof of the published circuit, verified by ezkl before it is kept."""
-        return prove_part(self.job, f"{circuit}-proof", keys.published_circuit(self.profile, circuit), vectors, self.progress)
+        return prove_part(
+            self.job,
+            f"{circuit}-proof",
+            keys.published_circuit(self.profile, circuit),
+            vectors,
+            self.size,
+            self.progress,
+        )

@@ -271,7 +271,7 @@ def _start(
     pinned = profile.files()
 
     def trusted(name: str) -> bytes:
-        return read_trusted_file(profile.folder / name, pinned[name])
+        return read_trusted_file(profile.path(name), pinned[name])
 
     srs_file = trusted(f"srs/k{profile.size_class.k}.srs")
     srs, small_srs = workers.write("srs", srs_file), workers.write("k1.srs", trusted("srs/k1.srs"))
