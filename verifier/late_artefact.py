@@ -6,6 +6,7 @@ Nothing in it is trusted.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,19 @@ def read_artefact(path: Path) -> Artefact:
         similarity=read_proof(files["similarity.json"], "similarity"),
         digests={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     )
+
+
+def is_comparison(path: Path) -> bool:
+    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one."""
+    if path.is_dir():
+        return (path / STATEMENT).exists() or (path / STATEMENT).is_symlink()
+    try:
+        if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
+            return False
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(STATEMENT.encode()) >= 0
+    except (OSError, ValueError):
+        return False
 
 
 def read_statement(data: bytes) -> ComparisonStatement:

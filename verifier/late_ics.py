@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifier import limits
+from verifier.comparison import DERIVED_P, INDEPENDENT_P
 from verifier.encoder import check_six_norms
 from verifier.encoding import signed
 from verifier.errors import Rejected
 from verifier.late_circuit import SimilarityCircuit
+from verifier.null_distribution import Null, p_value
 from verifier.statement import TERMS
 
 SUMS = 3 * TERMS  # squares of a, squares of b, products
@@ -26,16 +28,33 @@ def late_seed(one: bytes, other: bytes) -> bytes:
     return hashlib.sha3_256(b"huref-zk/v1/late-projection" + min(one, other) + max(one, other)).digest()
 
 
+NULL = Null(effective_dimension=256, least_tokens=512)
+"""How alike unrelated models' terms are under a random projection, measured with g = 16 (docs/comparison.md, 9)."""
+
+NULL_G = 16
+
+
 @dataclass(frozen=True)
 class ProvenIcs:
     """What the sums say. `ics`: the mean of `cosines`, one a term.
 
     The integer terms that the two sides committed to have an ICS within `error` of `ics`; so has each term's cosine.
+    `p_value`: a bound on the chance that unrelated models have such an ICS; None where nobody measured it.
     """
 
     ics: float
     cosines: tuple[float, ...]
     error: float
+    p_value: float | None
+
+    @property
+    def likeness(self) -> str:
+        """derived, inconclusive or independent, by the p-values of docs/compare.md."""
+        if self.p_value is None:
+            return "inconclusive"
+        if self.p_value <= DERIVED_P:
+            return "derived"
+        return "independent" if self.p_value > INDEPENDENT_P else "inconclusive"
 
 
 def check_sums(instances: Sequence[int], c: Sequence[Sequence[int]], circuit: SimilarityCircuit) -> float:
@@ -80,12 +99,12 @@ def split(instances: Sequence[int]) -> tuple[Sequence[int], Sequence[int], list[
     return instances[:TERMS], instances[TERMS : 2 * TERMS], products
 
 
-def proven_ics(instances: Sequence[int], circuit: SimilarityCircuit) -> ProvenIcs:
-    """Cosines, their mean and a bound on their error, from sums that `check_sums` passed.
+def proven_ics(instances: Sequence[int], circuit: SimilarityCircuit, tokens: int) -> ProvenIcs:
+    """Cosines, their mean and a bound on their error, from sums that `check_sums` passed; `tokens` is K.
 
     >>> from types import SimpleNamespace
     >>> circuit = SimpleNamespace(g=16, scale=16)
-    >>> one = proven_ics([2**24] * 12 + [2**23] * 6, circuit)
+    >>> one = proven_ics([2**24] * 12 + [2**23] * 6, circuit, 4096)
     >>> one.ics, round(one.error * 2**15, 2)
     (0.5, 1.01)
     """
@@ -100,4 +119,7 @@ def proven_ics(instances: Sequence[int], circuit: SimilarityCircuit) -> ProvenIc
             for square in (square_a, square_b)
         )
         error = max(error, turns + 3.0 / (min(square_a, square_b) - 1))
-    return ProvenIcs(sum(cosines) / TERMS, tuple(cosines), error)
+    ics = sum(cosines) / TERMS
+    measured = circuit.g == NULL_G and tokens >= NULL.least_tokens
+    p = p_value(ics - error, NULL, circuit.g, TERMS) if measured else None
+    return ProvenIcs(ics, tuple(cosines), error, p)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from verifier.comparison import p_text
 from verifier.errors import Rejected, VerifierError
 from verifier.late_ics import ProvenIcs
 from verifier.report import (
@@ -49,6 +50,17 @@ NOT_PROVEN = (
     "That a low ICS means no common base: changes of the architecture can move the terms, and a maker may commit to "
     "weights that he does not serve.",
 )
+
+
+MEANING = {
+    "derived": "Unrelated models are not so alike, and weights built to match a known fingerprint are not either: the "
+    "projection was drawn after both commitments. One derives from the other, or both from a common base, or the maker "
+    "of one had the other's weights.",
+    "inconclusive": "More alike than most unrelated models, or nobody measured how alike those are, and not enough "
+    "to say that the two have a common base.",
+    "independent": "As alike as unrelated models are. The committed weights are unrelated, or one was changed until "
+    "the terms no longer show it. If the two fingerprints match all the same, one was built to match the other.",
+}
 
 
 @dataclass(frozen=True)
@@ -103,9 +115,10 @@ class LateReport:
         if self.failure is not None or self.ics is None:
             message = printable(self.failure.message) if self.failure else "no ICS"
             return f"{self.verdict.upper()} {self.failed_where()}: {message}{warning}"
+        ics = self.ics
         return (
-            f"ACCEPTED: ICS {self.ics.ics:+.4f} +- {self.ics.error:.1g}, proven for the committed weights under a "
-            f"projection drawn after both commitments{warning}"
+            f"ACCEPTED: {ics.likeness}, ICS {ics.ics:+.4f} +- {ics.error:.1g}, {p_text(ics.p_value)}, "
+            f"proven for the committed weights under a projection drawn after both commitments{warning}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -125,6 +138,9 @@ class LateReport:
             "ics": ics.ics if ics else None,
             "ics_error": ics.error if ics else None,
             "term_cosines": list(ics.cosines) if ics else [],
+            "p_value": ics.p_value if ics else None,
+            "likeness": ics.likeness if ics else None,
+            "meaning": MEANING[ics.likeness] if ics else None,
             "development_srs": self.development_srs,
             "commitments": [report.commitment for report in self.reports],
             "files": self.files,
@@ -159,6 +175,7 @@ def closing_text(report: LateReport) -> str:
     if report.ics is not None:
         cosines = ", ".join(f"{value:+.4f}" for value in report.ics.cosines)
         lines.append(f"Cosines of the six terms: {cosines}")
+        lines.append(f"{report.ics.likeness.capitalize()}: {MEANING[report.ics.likeness]}")
     lines += [f"Not proven: {line}" for line in NOT_PROVEN]
     if report.failure is not None and report.failure.hint:
         lines.append(f"Hint: {printable(report.failure.hint)}")

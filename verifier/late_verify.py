@@ -107,7 +107,7 @@ class _Run:
         self.begin(8)
         scale = [side.c for side in artefact.statement.sides]
         worst = check_sums(artefact.similarity.instances, scale, circuit)
-        ics = proven_ics(artefact.similarity.instances, circuit)
+        ics = proven_ics(artefact.similarity.instances, circuit, sides[0].bundle.statement.tokens.k)
         self.passed(f"twelve norms within their bounds, {worst:.4%} off at most; ICS {ics.ics:+.5f}")
 
         self.begin(9)
