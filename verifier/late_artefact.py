@@ -33,7 +33,7 @@ COMPARISON = Package(
     "comparison",
     {
         STATEMENT: limits.MAX_STATEMENT_BYTES,
-        "points.bin": 2 * POINTS_A_SIDE * POINT_BYTES,
+        "points.bin": limits.MAX_COMPARISON_POINTS_BYTES,
         "link-a.json": limits.MAX_PROOF_FILE_BYTES,
         "link-b.json": limits.MAX_PROOF_FILE_BYTES,
         "similarity.json": limits.MAX_PROOF_FILE_BYTES,
@@ -84,7 +84,7 @@ def read_artefact(path: Path) -> Artefact:
     """
     files = read_files(path, COMPARISON)
     data = files[STATEMENT]
-    if len(files["points.bin"]) != COMPARISON.files["points.bin"]:
+    if len(files["points.bin"]) != 2 * POINTS_A_SIDE * POINT_BYTES:
         raise Rejected(f"points.bin: not {2 * POINTS_A_SIDE} points of 64 bytes", code="length")
     return Artefact(
         statement=read_statement(data),

@@ -28,7 +28,7 @@ def late_seed(one: bytes, other: bytes) -> bytes:
     return hashlib.sha3_256(b"huref-zk/v1/late-projection" + min(one, other) + max(one, other)).digest()
 
 
-NULL = Null(effective_dimension=256, least_tokens=512)
+NULL = Null(effective_dimension=64, least_tokens=512)
 """How alike unrelated models' terms are under a random projection, measured with g = 16 (docs/comparison.md, 9)."""
 
 NULL_G = 16
