@@ -146,8 +146,8 @@ def main(
         identity=None if identity is None else _identity(identity),
     )
     if not recursive and is_comparison(bundles[0]):
-        if weights is not None or junit_file is not None or sarif_file is not None:
-            raise click.UsageError("--weights, --opening, --junit and --sarif are about bundles, not comparisons")
+        if any(option is not None for option in (weights, identity, junit_file, sarif_file)):
+            raise click.UsageError("--weights, --opening, --identity, --junit and --sarif are about bundles alone")
         sys.exit(comparison_command(bundles, options, as_json, page_file))
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]

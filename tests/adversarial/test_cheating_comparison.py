@@ -5,12 +5,8 @@ The names carry the step of docs/comparison.md, section 7, that rejects.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import shutil
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +16,8 @@ import pytest
 import verifier.late_circuit
 import verifier.late_verify
 import verifier.profile
-from circuits import ezkl_worker, keys, proofs
 from circuits.comparisons import load_similarity_circuit
 from circuits.errors import BundleError
-from circuits.keys import Published
 from circuits.similarity_circuit import similarity_graph
 from circuits.size_classes import FIELD_MODULUS as P
 from prover.bundle import Proof
@@ -31,15 +25,23 @@ from prover.jobs import Job
 from prover.late import ComparisonProver, ics_of
 from prover.prove import FingerprintProver
 from prover.terms import cosine, standardised
-from tests.adversarial.cheats import CheatingProver, Deaf, relation
+from tests.adversarial.comparison_cheats import (
+    BUNDLES,
+    SESSION,
+    CheatingComparison,
+    DeafComparison,
+    Honest,
+    expect_rejected,
+    proof_of,
+    prove_with_graph,
+    relabelled,
+    swapped,
+    verify,
+)
 from tests.circuits.small import ezkl_accepts, proof_file
 from tests.conftest import alone
 from tests.toy_pair import ASSETS, NAME, toy_pair, toy_side
-from verifier.late_verify import verify_comparison
-from verifier.verify import Options, verify_with
-
-BUNDLES = (ASSETS / "bundle", ASSETS / "bundle_b")
-SESSION = b"v" * 32
+from verifier.verify import verify_with
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +73,6 @@ def toy_trusted():
     patch.undo()
 
 
-@dataclass(frozen=True)
-class Honest:
-    """One honest run: the job's parts, the artefact's files, both S''."""
-
-    job: Path
-    files: dict[str, bytes]
-    ics: float
-    s_vectors: list[list[int]]
-
-
 @pytest.fixture(scope="module")
 def honest(pair, tmp_path_factory):
     """One honest run, its parts kept."""
@@ -94,66 +86,6 @@ def honest(pair, tmp_path_factory):
         prover = Remembering(pair.profile, pair.circuit, pair.sides, SESSION, Job(folder))
         made = prover.run()
     return Honest(folder, made.files, made.ics, prover.seen)
-
-
-def verify(files: dict[str, bytes], folder: Path, bundles=BUNDLES):
-    target = Path(tempfile.mkdtemp(dir=folder))
-    for name, data in files.items():
-        (target / name).write_bytes(data)
-    return verify_comparison(target, bundles, Options(allow_development_srs=True, time_limit_s=120.0))
-
-
-def expect_rejected(report, step: int, *words: str) -> None:
-    assert report.verdict == "rejected", (report.verdict, report.failure and report.failure.message)
-    assert report.failure.step == step, (report.failure.step, report.failure.message)
-    for word in words:
-        assert word in report.failure.message, report.failure.message
-
-
-def proof_of(files: dict[str, bytes], name: str) -> Proof:
-    document = json.loads(files[name])
-    return Proof(base64.b64decode(document["proof"]), tuple(int(x, 16) for x in document["instances"]))
-
-
-class CheatingComparison(ComparisonProver):
-    """A prover that does not stop at a relation that is not zero; sides in `forged` claim that it is.
-
-    A side that is not in `proven` keeps the honest link proof's bytes behind its columns: for attacks that die before.
-    """
-
-    proven: tuple[str, ...] = ()
-    forged: tuple[str, ...] = ()
-
-    def __init__(self, pair, folder: Path, honest, *parts: str) -> None:
-        self.honest = honest
-        for name in parts:
-            shutil.copy(honest.job / name, folder / name)
-        super().__init__(pair.profile, pair.circuit, pair.sides, SESSION, Job(folder))
-        self.relations: dict[str, int] = {}
-
-    def link_proof(self, name, vectors):
-        self.relations[name] = relation(vectors, self.size.data_length)
-        if name not in self.proven:
-            columns = b"".join(self.columns(vectors))
-            data = proof_of(self.honest.files, f"link-{name}.json").data
-            return Proof(columns + data[len(columns) :], (0,))
-        circuit, key = self.profile.circuit("link"), keys.proving_key(self.profile, "link")
-        answer = proofs.prove(
-            vectors,
-            compiled=key.compiled,
-            pk=key.pk,
-            vk=circuit.vk,
-            settings=circuit.settings,
-            srs=self.profile.srs,
-            time_limit_s=300,
-        )
-        proof = Proof.from_worker(answer)
-        assert proof.instances == (self.relations[name],)
-        return replace(proof, instances=(0,)) if name in self.forged else proof
-
-    def columns(self, vectors):
-        """The 24 points that a proof of these vectors starts with: C(v) + B."""
-        return CheatingProver.columns(self, vectors)
 
 
 def test_the_honest_comparison_is_accepted(pair, honest, tmp_path):
@@ -212,26 +144,6 @@ def test_step7_similarity_graph_with_other_arithmetic(pair, honest, tmp_path, wh
     made = Liar(pair, tmp_path, honest).run()
     assert made.ics == pytest.approx(1.0, abs=1e-3)
     expect_rejected(verify(made.files, tmp_path), 7, "proof")
-
-
-def prove_with_graph(circuit: Published, model: onnx.ModelProto, vectors, folder: Path) -> Proof:
-    """A proof of another graph with a published proving key; nobody checks it before it is sent."""
-    key = keys.key_of(circuit)
-    onnx.save(model, str(folder / "evil.onnx"))
-    # The published settings: new ones may list the range checks in another order, and so swap the lookup tables.
-    files = {"onnx": folder / "evil.onnx", "settings": circuit.files.settings}
-    ezkl_worker.call("compile", time_limit_s=300, out=folder / "evil.ezkl", **files)
-    answer = proofs.prove(
-        vectors,
-        compiled=folder / "evil.ezkl",
-        pk=key.pk,
-        vk=circuit.files.vk,
-        settings=circuit.files.settings,
-        srs=circuit.srs,
-        time_limit_s=600,
-        checked=False,
-    )
-    return Proof.from_worker(answer)
 
 
 def test_step7_sums_of_ones_own_choice(pair, honest, tmp_path):
@@ -351,14 +263,6 @@ def test_step9_what_is_absorbed_binds_the_challenges(pair, honest, tmp_path, lab
     expect_rejected(verify(made.files, tmp_path), 9, "input")
 
 
-class DeafComparison(Deaf):
-    """A comparison's transcript that does not hear one label."""
-
-    def __init__(self, label: str) -> None:
-        super().__init__(label)
-        self.state = hashlib.sha3_256(b"huref-zk/v1/comparison-transcript").digest()
-
-
 def test_a_prover_that_hears_everything_is_accepted_with_these_hooks(pair, honest, tmp_path):
     """The control for the test above: the same transcript, deaf to nothing."""
 
@@ -384,13 +288,6 @@ def third(pair, tmp_path_factory):
     return target
 
 
-def relabelled(files: dict[str, bytes], change) -> dict[str, bytes]:
-    document = json.loads(files["comparison.json"])
-    change(document)
-    data = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    return {**files, "comparison.json": data}
-
-
 def test_step9_replay_for_another_pair(pair, honest, third, tmp_path):
     """The honest comparison of (a, b), relabelled for (a, c): even the same weights need a comparison of their own."""
     c = toy_side(pair.profile, ASSETS / "model_b", third, b"3" * 32)
@@ -401,22 +298,6 @@ def test_step9_replay_for_another_pair(pair, honest, third, tmp_path):
     bundles = (BUNDLES[0], third)
     expect_rejected(verify(honest.files, tmp_path, bundles), 4, "b.cm")
     expect_rejected(verify(relabelled(honest.files, change), tmp_path, bundles), 9, "input")
-
-
-def swapped(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Everything of the two sides exchanged, but for the similarity proof."""
-    points = files["points.bin"]
-    half = len(points) // 2
-
-    def change(document):
-        document["a"], document["b"] = document["b"], document["a"]
-
-    return {
-        **relabelled(files, change),
-        "points.bin": points[half:] + points[:half],
-        "link-a.json": files["link-b.json"],
-        "link-b.json": files["link-a.json"],
-    }
 
 
 def test_swapped_sides(pair, honest, tmp_path):
