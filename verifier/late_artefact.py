@@ -27,7 +27,7 @@ from verifier.transcript import (
     link_challenges,
 )
 
-STATEMENT = "comparison.json"
+STATEMENT, BUNDLE_STATEMENT = "comparison.json", "statement.json"
 POINTS_A_SIDE = 1 + Y_POINTS  # C(S''), then y_0, y'_0, ... y_5, y'_5
 COMPARISON = Package(
     "comparison",
@@ -100,14 +100,18 @@ def read_artefact(path: Path) -> Artefact:
 
 
 def is_comparison(path: Path) -> bool:
-    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one."""
-    if path.is_dir():
-        return (path / STATEMENT).exists() or (path / STATEMENT).is_symlink()
+    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one.
+
+    What has a bundle's statement too is judged as a bundle: no bundle gets out of that by naming this file.
+    """
     try:
+        if path.is_dir():
+            names = {entry.name for entry, _ in zip(path.iterdir(), range(limits.MAX_ENTRIES + 1), strict=False)}
+            return STATEMENT in names and BUNDLE_STATEMENT not in names
         if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
             return False
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return data.find(STATEMENT.encode()) >= 0
+            return data.find(STATEMENT.encode()) >= 0 and data.find(BUNDLE_STATEMENT.encode()) < 0
     except (OSError, ValueError):
         return False
 

@@ -90,6 +90,14 @@ def test_a_zip_of_it_is_accepted(comparison, tmp_path):
 def test_what_is_taken_for_a_comparison(tmp_path):
     assert is_comparison(ASSETS / "comparison")
     assert not any(is_comparison(path) for path in (*BUNDLES, tmp_path, tmp_path / "missing", Path("/dev/null")))
+    both = tmp_path / "both"
+    shutil.copytree(BUNDLES[0], both)
+    shutil.copy(ASSETS / "comparison" / "comparison.json", both)
+    assert not is_comparison(both), "a bundle with one file more stays a bundle, and is refused as one"
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        for file in both.iterdir():
+            archive.write(file, file.name)
+    assert not is_comparison(tmp_path / "both.zip")
 
 
 def test_undecided_without_trust_in_the_srs(comparison):
