@@ -73,8 +73,8 @@ class _Run:
 
         sides = []
         with ThreadPoolExecutor(max_workers=2) as pool:  # both at a time: each waits for ezkl most of its time
-            verified = [pool.submit(verify_with, workers, path, self.options) for path in self.bundles]
-            for step, (name, future) in enumerate(zip(SIDES, verified, strict=True), 2):
+            pending = [pool.submit(verify_with, workers, path, self.options) for path in self.bundles]
+            for step, (name, future) in enumerate(zip(SIDES, pending, strict=True), 2):
                 self.begin(step)
                 report, accepted = future.result()
                 self.reports.append(report)
