@@ -99,5 +99,5 @@ def _checked(path: Path, document: dict[str, Any], profile: Profile) -> Similari
         str(document["name"]),
         document,
         sha256_file(path),
-        Published(files, str(record["vk"]), profile.srs, profile.size.k),
+        Published(files, str(record["vk"]), profile.srs, profile.size),
     )

@@ -36,7 +36,7 @@ class ProvingKey:
 
 @dataclass(frozen=True)
 class Published:
-    """A published circuit: its files, the digest of its verification key, the SRS it was set up with, and its size class."""
+    """A published circuit: its files, the digest of its verification key, the SRS of its setup, its size class."""
 
     files: CircuitFiles
     vk_sha256: str
@@ -115,7 +115,9 @@ def proving_key(profile: Profile, circuit: str, notice: Callable[[str], None] = 
 
 def published_circuit(profile: Profile, circuit: str) -> Published:
     """A profile's circuit with what its key is built from."""
-    return Published(profile.circuit(circuit), str(profile.document["circuits"][circuit]["vk"]), profile.srs, profile.size)
+    return Published(
+        profile.circuit(circuit), str(profile.document["circuits"][circuit]["vk"]), profile.srs, profile.size
+    )
 
 
 def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -> ProvingKey:
