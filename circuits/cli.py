@@ -9,20 +9,31 @@ from pathlib import Path
 import click
 
 from circuits import keys, srs
+from circuits.comparisons import CIRCUIT, load_similarity_circuit
 from circuits.curve_files import MAX_K, read_curve_file
 from circuits.digests import sha256_file
 from circuits.errors import UsageError
-from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, load_profile, published
+from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, Profile, load_profile, published
 from circuits.size_classes import SIZE_CLASSES
 
 _profile_option = click.option(
-    "--profile", "name", default=DEFAULT_PROFILE, show_default=True, help="Published profile."
+    "--profile", "profile_name", default=DEFAULT_PROFILE, show_default=True, help="Published profile."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def _notice(text: str) -> None:
     click.echo(text, err=True)
+
+
+def _circuits(profile: Profile) -> dict[str, keys.Published]:
+    """A profile's circuits by name, with the similarity circuit that goes with it, if one is published."""
+    found = {name: keys.published_circuit(profile, name) for name in CIRCUITS}
+    try:
+        found[CIRCUIT] = load_similarity_circuit(profile).circuit
+    except UsageError:
+        return found
+    return found
 
 
 @click.group()
@@ -32,14 +43,16 @@ def circuits_group() -> None:
 
 @circuits_group.command("build")
 @_profile_option
-def build(name: str) -> None:
-    """Build a profile's proving keys into the user's cache directory, once: half a minute on 2 cores, for large-dev one."""
-    profile = load_profile(name)
-    for circuit in CIRCUITS:
+@click.option("--comparison", is_flag=True, help="Also the similarity circuit's key, for huref compare --prove.")
+def build(profile_name: str, comparison: bool) -> None:
+    """Build a profile's proving keys into the user's cache, once: half a minute on 2 cores, for large-dev one."""
+    found = _circuits(load_profile(profile_name))
+    wanted = found if comparison else {name: found[name] for name in CIRCUITS}
+    for name, circuit in wanted.items():
         start = time.monotonic()
-        key = keys.proving_key(profile, circuit, _notice)
+        key = keys.key_of(circuit, _notice)
         size = key.pk.stat().st_size / 1e6
-        click.echo(f"{circuit:<8} {key.pk} ({size:.0f} MB, {time.monotonic() - start:.1f} s)")
+        click.echo(f"{name:<10} {key.pk} ({size:.0f} MB, {time.monotonic() - start:.1f} s)")
 
 
 @circuits_group.command("list")
@@ -48,17 +61,16 @@ def list_circuits(as_json: bool) -> None:
     """List published profiles, size classes and whether their keys are built."""
     rows = []
     for profile in map(load_profile, published()):
-        for circuit in CIRCUITS:
-            record = profile.document["circuits"][circuit]
-            built = (keys.cache_folder() / "keys" / record["vk"] / "pk.key").exists()
+        for name, circuit in _circuits(profile).items():
+            built = (keys.cache_folder() / "keys" / circuit.vk_sha256 / "pk.key").exists()
             rows.append(
                 {
                     "profile": profile.name,
                     "size_class": profile.size.name,
                     "k": profile.size.k,
-                    "circuit": circuit,
-                    "vk": record["vk"],
-                    "proof_bytes": record["proof_bytes"],
+                    "circuit": name,
+                    "vk": circuit.vk_sha256,
+                    "proof_bytes": circuit.files.proof_bytes,
                     "srs": profile.document["srs"]["trust"],
                     "proving_key_built": built,
                 }
@@ -69,7 +81,7 @@ def list_circuits(as_json: bool) -> None:
     for row in rows:
         state = "key built" if row["proving_key_built"] else "key not built"
         click.echo(
-            f"{row['profile']:<10} {row['size_class']:<6} k={row['k']} {row['circuit']:<8} "
+            f"{row['profile']:<10} {row['size_class']:<6} k={row['k']} {row['circuit']:<10} "
             f"vk {str(row['vk'])[:16]} {row['srs']} SRS, {state}"
         )
     unpublished = [name for name in SIZE_CLASSES if name not in {row["size_class"] for row in rows}]
@@ -78,12 +90,11 @@ def list_circuits(as_json: bool) -> None:
 
 @circuits_group.command("check")
 @_profile_option
-def check(name: str) -> None:
+def check(profile_name: str) -> None:
     """Rebuild each verification key from published ONNX, settings and SRS, and compare digests."""
-    profile = load_profile(name)
-    for circuit in CIRCUITS:
-        keys.check(profile, circuit)
-        click.echo(f"{circuit:<8} verification key rebuilt: {profile.document['circuits'][circuit]['vk']}")
+    for name, circuit in _circuits(load_profile(profile_name)).items():
+        keys.check(circuit)
+        click.echo(f"{name:<10} verification key rebuilt: {circuit.vk_sha256}")
 
 
 @click.group()

@@ -34,13 +34,23 @@ class ProvingKey:
     compiled: Path
 
 
+@dataclass(frozen=True)
+class Published:
+    """A published circuit: its files, the digest of its verification key, the SRS of its setup, its size class."""
+
+    files: CircuitFiles
+    vk_sha256: str
+    srs: Path
+    size: SizeClass
+
+
 def cache_folder() -> Path:
     """`huref-zk` under the user's cache directory (XDG_CACHE_HOME moves it)."""
     return Path(platformdirs.user_cache_dir("huref-zk"))
 
 
 def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
-    """ezkl's run arguments for `link` or `encoder`. Every one that soundness hangs on is written out.
+    """ezkl's run arguments for `link`, `encoder` or `similarity`. Every one that soundness hangs on is written out.
 
     Source of the reasons: docs/ezkl-notes.md.
     """
@@ -67,7 +77,7 @@ def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
         **common,
         "param_scale": 8,
         "scale_rebase_multiplier": 2,  # values are kept at 2 * param_scale = 16 fractional bits
-        "num_inner_cols": size.encoder_inner_columns,
+        "num_inner_cols": size.encoder_inner_columns if circuit == "encoder" else size.similarity_inner_columns,
         "decomp_base": size.decomposition_base,
         "decomp_legs": size.decomposition_legs,
     }
@@ -99,21 +109,34 @@ def check_settings(path: Path, circuit: str, size: SizeClass) -> None:
 
 
 def proving_key(profile: Profile, circuit: str, notice: Callable[[str], None] = lambda _: None) -> ProvingKey:
+    """`key_of` a profile's circuit."""
+    return key_of(published_circuit(profile, circuit), notice)
+
+
+def published_circuit(profile: Profile, circuit: str) -> Published:
+    """A profile's circuit with what its key is built from."""
+    return Published(
+        profile.circuit(circuit), str(profile.document["circuits"][circuit]["vk"]), profile.srs, profile.size
+    )
+
+
+def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -> ProvingKey:
     """The proving key of a published circuit, from the cache or built now (`notice` is told how long that takes).
 
     Raises CircuitError when the verification key that comes out is not the published one.
     """
-    expected = profile.document["circuits"][circuit]["vk"]
-    folder = cache_folder() / "keys" / expected
+    folder = cache_folder() / "keys" / circuit.vk_sha256
     key = ProvingKey(folder / "pk.key", folder / "circuit.ezkl")
     if key.pk.exists() and key.compiled.exists():
         return key
-    usual = "half a minute" if profile.size.k < 14 else "a minute"
-    notice(f"building the {circuit} circuit's proving key once, at most {usual} on 2 cores, kept in {folder}")
+    usual = "half a minute" if circuit.size.k < 14 else "a minute"
+    notice(
+        f"building the {circuit.files.name} circuit's proving key once, at most {usual} on 2 cores, kept in {folder}"
+    )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
-            vk = _build_published(profile, circuit, Path(scratch))
+            vk = _build_published(circuit, Path(scratch))
             vk.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             Path(scratch).rename(folder)
@@ -134,19 +157,20 @@ def build(files: CircuitFiles, size: SizeClass, srs: Path, folder: Path) -> Path
     return vk
 
 
-def check(profile: Profile, circuit: str) -> None:
+def check(circuit: Published) -> None:
     """Build the verification key again from ONNX, settings and SRS; CircuitError unless it is the published one."""
     with tempfile.TemporaryDirectory(prefix="huref-check-") as scratch:
-        _build_published(profile, circuit, Path(scratch))
+        _build_published(circuit, Path(scratch))
 
 
-def _build_published(profile: Profile, circuit: str, folder: Path) -> Path:
+def _build_published(circuit: Published, folder: Path) -> Path:
     """`build`, and CircuitError unless the verification key that comes out is the published one."""
-    vk = build(profile.circuit(circuit), profile.size, profile.srs, folder)
-    found, expected = sha256_file(vk), profile.document["circuits"][circuit]["vk"]
-    if found != expected:
+    vk = build(circuit.files, circuit.size, circuit.srs, folder)
+    found = sha256_file(vk)
+    if found != circuit.vk_sha256:
         raise CircuitError(
-            f"the {circuit} circuit's verification key came out as {found}, published is {expected}",
+            f"the {circuit.files.name} circuit's verification key came out as {found}, "
+            f"published is {circuit.vk_sha256}",
             step="setup",
             hint="another ezkl than 23.0.5, or files that were changed: huref circuits check",
         )

@@ -23,7 +23,7 @@ from circuits.encoder_circuit import encoder_circuit_graph
 from circuits.errors import CircuitError
 from circuits.link_circuit import link_graph
 from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, FPM_FILES, CircuitFiles, fpm_file
-from circuits.size_classes import LINK_SLOTS, RESERVED_ROWS, SizeClass, size_class
+from circuits.size_classes import RESERVED_ROWS, SizeClass, size_class
 
 PROJECTION_SEED_TEXT = b"huref-zk/v1/projection-seed: nothing up my sleeve"
 FAMILIES = (  # in the order of docs/families.md
@@ -63,7 +63,7 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
             0,
             0,
         )
-        records[circuit] = _publish_circuit(files, onnx_files[circuit], size, srs_path, before)
+        records[circuit] = publish_circuit(files, onnx_files[circuit], size, srs_path, before)
     link = folder / "link"
     tail = 2**size.k - records["link"]["usable_rows"]
     small = srs.truncate(read_curve_file(srs_path), link / "vk.key", link / "settings.json", tail)
@@ -102,9 +102,10 @@ def _published(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def _publish_circuit(
+def publish_circuit(
     files: CircuitFiles, graph: onnx.ModelProto, size: SizeClass, srs_path: Path, before: dict[str, Any]
 ) -> dict[str, Any]:
+    """Write a circuit's files; its record for the document that pins them, that of `before` if nothing changed."""
     folder = files.onnx.parent
     data = graph.SerializeToString(deterministic=True)
     same = files.onnx.exists() and files.onnx.read_bytes() == data
@@ -129,9 +130,9 @@ def _publish_circuit(
         vk = keys.build(files, size, srs_path, scratch)
         write_atomically(files.vk, vk.read_bytes())
         usable = _usable_rows(files, size, srs_path)
-        # a proof of zeros, for its length: both circuits accept them
+        # a proof of zeros, for its length: every circuit accepts them
         proof = proofs.prove(
-            [[0] * size.length] * (2 * LINK_SLOTS if files.name == "link" else 1),
+            [[0] * size.length] * len(graph.graph.input),
             compiled=scratch / "circuit.ezkl",
             pk=scratch / "pk.key",
             vk=files.vk,

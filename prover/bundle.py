@@ -62,8 +62,8 @@ def assemble(
     }
 
 
-def check_target(target: Path, replace: bool) -> None:
-    """UsageError unless a bundle may be written at `target`."""
+def check_target(target: Path, replace: bool, mark: str = "statement.json") -> None:
+    """UsageError unless a bundle may be written at `target`; `mark`: the file that tells a folder for one already."""
     if target.exists() and target.is_dir() == (target.suffix in ZIP_SUFFIXES):
         raise UsageError(
             f"{target} exists and is {'a folder' if target.is_dir() else 'a file'}",
@@ -72,7 +72,7 @@ def check_target(target: Path, replace: bool) -> None:
         )
     if target.exists() and not replace:
         raise UsageError(f"{target} exists already", step="bundle", hint="choose another path, or give --force")
-    if target.exists() and target.is_dir() and not (target / "statement.json").exists() and any(target.iterdir()):
+    if target.exists() and target.is_dir() and not (target / mark).exists() and any(target.iterdir()):
         raise UsageError(f"{target} is a folder with something else in it", step="bundle", hint="choose another path")
 
 

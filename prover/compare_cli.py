@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from circuits.errors import UsageError
+from prover.late_cli import prove_comparison
 from prover.verifier_process import COMPARE, run_verifier
 
 
@@ -17,6 +19,32 @@ from prover.verifier_process import COMPARE, run_verifier
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Also write one HTML page for people.")
 @click.option("--time-limit", metavar="SECONDS", help="Undecided after this long, for each bundle.")
+@click.option(
+    "--prove",
+    "secrets",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="SECRET_A SECRET_B",
+    help="Prove how alike the committed weights are: both makers' secret files.",
+)
+@click.option(
+    "--weights",
+    "checkpoints",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="DIR_A DIR_B",
+    help="With --prove: both checkpoints.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="COMPARISON",
+    help="With --prove: what to write, a folder, or an archive if it ends in .zip or .huref.",
+)
+@click.option("--force", is_flag=True, help="With --prove: replace an existing comparison.")
+@click.option("-q", "--quiet", is_flag=True, help="With --prove: no progress on stderr.")
 @click.pass_context
 def compare(
     context: click.Context,
@@ -26,12 +54,31 @@ def compare(
     as_json: bool,
     report: Path | None,
     time_limit: str | None,
+    secrets: tuple[Path, Path] | None,
+    checkpoints: tuple[Path, Path] | None,
+    target: Path | None,
+    force: bool,
+    quiet: bool,
 ) -> None:
     """Say whether the models of two bundles have a common base, from their fingerprints alone: no secrets, no weights.
 
     Runs `huref-verify compare`, which verifies both first. Exit codes are its own: 0 compared, whatever the verdict;
     2 wrong usage; 3 undecided, or not comparable; 4 a bundle is rejected.
+
+    With --prove, --weights and -o: prove the ICS of the committed weights under a projection drawn from both
+    commitments, and write that. Whoever has both secrets can; `huref-verify COMPARISON BUNDLE_A BUNDLE_B` verifies it.
     """
+    if secrets is not None or checkpoints is not None or target is not None:
+        if secrets is None or checkpoints is None or target is None:
+            raise UsageError("--prove, --weights and -o come together", step="comparison")
+        if report is not None or time_limit is not None or allow_dev_srs:
+            raise UsageError(
+                "--report, --time-limit and --allow-dev-srs are about verifying, not about --prove",
+                step="comparison",
+                hint="huref-verify COMPARISON BUNDLE_A BUNDLE_B takes them",
+            )
+        prove_comparison((left, right), checkpoints, secrets, target, force=force, as_json=as_json, quiet=quiet)
+        return
     arguments = ["--allow-dev-srs"] * allow_dev_srs + ["--json"] * as_json
     arguments += [] if report is None else ["--report", os.fspath(report)]
     arguments += [] if time_limit is None else ["--time-limit", time_limit]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from prover.verifier_process import verifier_command
 TIME_LIMIT_S = 300
 
 
-def report_on(bundle: Path, *options: str) -> dict[str, Any]:
-    """The report of `huref-verify --json` on a bundle, whatever its verdict.
+def report_on(bundle: Path, *options: str, more: Sequence[Path] = ()) -> dict[str, Any]:
+    """The report of `huref-verify --json` on a bundle, or on a comparison and `more`, its bundles; of any verdict.
 
     Raises:
         CircuitError: the command gave none.
     """
-    command = verifier_command(["--json", *options, "--", str(bundle)])
+    command = verifier_command(["--json", *options, "--", str(bundle), *map(str, more)])
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False)
         report: dict[str, Any] = json.loads(done.stdout)

@@ -7,7 +7,6 @@ Source: docs/protocol.md, sections 3 to 7.
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from circuits import keys, proofs
+from circuits import keys
 from circuits.errors import CircuitError
 from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
@@ -30,13 +29,12 @@ from prover.jobs import Job
 from prover.link import LinkArgument
 from prover.profile_choice import check_size, scale_of
 from prover.progress import Progress
+from prover.proving import prove_part
 from prover.salts import vector_salt
 from prover.statement import build_statement, canonical, weights_commitment
 from prover.terms import FingerprintInput
 from prover.transcript import Transcript
 from prover.workers import Pool, Processes
-
-PROVE_TIME_LIMIT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -162,20 +160,11 @@ class FingerprintProver:
 
     def prove(self, circuit: str, vectors: Sequence[FieldVector]) -> Proof:
         """A proof of the published circuit, verified by ezkl before it is kept."""
-        files = self.profile.circuit(circuit)
-
-        def make() -> bytes:
-            key = keys.proving_key(self.profile, circuit, self.progress.notice)
-            with self.progress.timed(f"prove {circuit}", self.size.name):
-                answer = proofs.prove(
-                    vectors,
-                    compiled=key.compiled,
-                    pk=key.pk,
-                    vk=files.vk,
-                    settings=files.settings,
-                    srs=self.profile.srs,
-                    time_limit_s=PROVE_TIME_LIMIT_S,
-                )
-            return json.dumps(answer).encode()
-
-        return Proof.from_worker(json.loads(self.job.part(f"{circuit}-proof", make)))
+        return prove_part(
+            self.job,
+            f"{circuit}-proof",
+            keys.published_circuit(self.profile, circuit),
+            vectors,
+            self.size,
+            self.progress,
+        )

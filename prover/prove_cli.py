@@ -126,15 +126,15 @@ def prove(
     click.echo(f"time        {seconds:.0f} s")
 
 
-def verify_with_own_command(folder: Path) -> None:
-    """Run `huref-verify` on a finished bundle; CircuitError unless it accepts.
+def verify_with_own_command(folder: Path, *more: Path) -> None:
+    """Run `huref-verify` on a finished bundle, or on a comparison and its bundles; CircuitError unless it accepts.
 
     The development SRS is allowed here: whether to trust it is the auditor's question, not the maker's.
     """
-    report = own_verifier.report_on(folder, "--allow-dev-srs")
+    report = own_verifier.report_on(folder, "--allow-dev-srs", more=more)
     if report["verdict"] != "accepted":
         raise CircuitError(
-            f"the finished bundle does not verify: {report['verdict_line']}",
+            f"what was made does not verify: {report['verdict_line']}",
             step="verify",
             hint="report this: it is a bug",
         )

@@ -42,13 +42,7 @@ def load_or_create(path: Path, bundle: Path, weights_sha256: bytes) -> Secret:
 
     Raises UsageError when `path` lies in or beside the bundle, BundleError when it belongs to other weights.
     """
-    real, target = path.resolve(), bundle.resolve()  # no way around by links or "..": --force wipes the bundle's folder
-    if real.parent == target.parent or target in real.parents:
-        raise UsageError(
-            f"{path}: the secret would lie beside the bundle {bundle}",
-            step="secret",
-            hint="choose another folder: whoever has the secret can test guesses of the weights against the commitment",
-        )
+    refuse_beside(path, bundle)
     if path.exists():
         secret = read(path)
         if secret.weights_sha256 != weights_sha256:
@@ -61,6 +55,17 @@ def load_or_create(path: Path, bundle: Path, weights_sha256: bytes) -> Secret:
     secret = Secret(entropy.token_bytes(SEED_BYTES), weights_sha256)
     write(path, secret)
     return secret
+
+
+def refuse_beside(path: Path, written: Path) -> None:
+    """UsageError when the secret at `path` lies in or beside what is written to be handed on."""
+    real, target = path.resolve(), written.resolve()  # no way around by links or "..": --force wipes a folder
+    if real.parent == target.parent or target in real.parents:
+        raise UsageError(
+            f"{path}: the secret would lie beside the bundle {written}",
+            step="secret",
+            hint="choose another folder: whoever has the secret can test guesses of the weights against the commitment",
+        )
 
 
 def read(path: Path) -> Secret:

@@ -17,8 +17,8 @@ class Transcript:
     2
     """
 
-    def __init__(self) -> None:
-        self.state = hashlib.sha3_256(b"huref-zk/v1/transcript").digest()
+    def __init__(self, domain: bytes = b"huref-zk/v1/transcript") -> None:
+        self.state = hashlib.sha3_256(domain).digest()
 
     def absorb(self, label: str, data: bytes) -> None:
         """s = SHA3-256(s || 0x01 || u32be(len(label)) || label || u64be(len(data)) || data)."""

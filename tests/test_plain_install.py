@@ -16,7 +16,7 @@ from tests.conftest import EXAMPLE, ROOT
 NOT_INSTALLED = ("torch", "onnx", "transformers", "safetensors", "rich", "rfc8785")
 
 
-PACKED = ("prover", "verifier", "circuits", "fpm", "artifacts/profiles")
+PACKED = ("prover", "verifier", "circuits", "fpm", "artifacts/profiles", "artifacts/comparisons")
 
 
 @pytest.fixture(scope="module")

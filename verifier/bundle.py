@@ -37,12 +37,27 @@ ZIP_SUFFIXES = (
     ".huref",
 )  # of zips that are looked for, in capitals too; one that is given may end otherwise
 OPTIONAL = {FILE: limits.MAX_SIGNATURE_BYTES}  # read if it is there, judged at step 12
-_ALLOWED = FILE_LIMITS | OPTIONAL
 _ZIP_END = struct.Struct("<4s4H2IH")  # end of central directory: ..., members, bytes of their list, its place, comment
 _ZIP_LOCATOR = 20  # bytes of a zip64 locator, which would lie before it
 _ZIP_LOCAL = struct.Struct("<4s5H3I2H")  # a member's own header: signature, ..., lengths of its name and extra field
 _ZIP_UNICODE_PATH = 0x7075
 _ZIP_AGAIN = "unpack it and give the directory, or zip that again, to a file"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A kind of package: what it is called, its files with limits in bytes, and those that may be missing."""
+
+    what: str
+    files: Mapping[str, int]
+    optional: Mapping[str, int]
+
+    def limit(self, name: str) -> int:
+        """The limit of an allowed file."""
+        return self.files[name] if name in self.files else self.optional[name]
+
+
+BUNDLE = Package("bundle", FILE_LIMITS, OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def read_bundle(path: Path) -> Bundle:
         Unreadable, UnknownVersion: see the error tree.
         Rejected: well-formed files that break a rule of the format.
     """
-    return parse_bundle(read_files(path))
+    return parse_bundle(read_files(path, BUNDLE))
 
 
 def parse_bundle(found: Mapping[str, bytes]) -> Bundle:
@@ -106,9 +121,9 @@ def parse_bundle(found: Mapping[str, bytes]) -> Bundle:
     )
 
 
-def read_proof(data: bytes, kind: str) -> ProofFile:
-    """`link.json` or `encoder.json`."""
-    name = f"{kind}.json"
+def read_proof(data: bytes, kind: str, name: str = "") -> ProofFile:
+    """A proof's file: `link.json`, `encoder.json`, or another `name` of the same kind."""
+    name = name or f"{kind}.json"
     fields = strict_json.Reader(strict_json.parse(data, name, limits.MAX_PROOF_FILE_BYTES), name)
     fields.media_type(kind)
 
@@ -126,8 +141,8 @@ def read_proof(data: bytes, kind: str) -> ProofFile:
 # ---------------------------------------- bytes of the files
 
 
-def read_files(path: Path) -> Mapping[str, bytes]:
-    """The bytes of the five files of a directory or zip, and of signature.json if there is one.
+def read_files(path: Path, package: Package = BUNDLE) -> Mapping[str, bytes]:
+    """The bytes of the files of a package, a directory or zip, optional ones too if they are there.
 
     Raises:
         Unreadable: missing, unknown, too large, or not a plain file.
@@ -135,11 +150,13 @@ def read_files(path: Path) -> Mapping[str, bytes]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise Unreadable(f"{path}: {_reason(error)}", hint="give the path of a bundle, a directory or a zip") from None
+        raise Unreadable(
+            f"{path}: {_reason(error)}", hint=f"give the path of a {package.what}, a directory or a zip"
+        ) from None
     if stat.S_ISDIR(mode):
-        return _read_directory(path)
+        return _read_directory(path, package)
     if stat.S_ISREG(mode):
-        return _read_zip(path)
+        return _read_zip(path, package)
     raise Unreadable(f"{path}: neither a directory nor a file")
 
 
@@ -147,39 +164,41 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)[:100] or type(error).__name__
 
 
-def _check_names(names: list[str]) -> None:
+def _check_names(names: list[str], package: Package) -> None:
+    what = package.what
     if len(names) > limits.MAX_ENTRIES:
-        raise Unreadable(f"bundle: {len(names)} entries, five files are expected", code="unknown-file")
+        raise Unreadable(f"{what}: {len(names)} entries, {len(package.files)} files are expected", code="unknown-file")
     for name in names:
-        if name not in _ALLOWED:
+        if name not in package.files and name not in package.optional:
             raise Unreadable(
-                f"bundle: {ascii(name)[:80]} does not belong in a bundle",
+                f"{what}: {ascii(name)[:80]} does not belong in a {what}",
                 code="unknown-file",
-                hint="a bundle holds " + ", ".join(_ALLOWED) + " and nothing else",
+                hint=f"a {what} holds " + ", ".join([*package.files, *package.optional]) + " and nothing else",
             )
     if len(set(names)) != len(names):
-        raise Unreadable("bundle: a file is there twice", code="duplicate-file")
-    for name in FILE_LIMITS:
+        raise Unreadable(f"{what}: a file is there twice", code="duplicate-file")
+    for name in package.files:
         if name not in names:
-            raise Unreadable(f"bundle: {name} is missing", code="missing-file")
+            raise Unreadable(f"{what}: {name} is missing", code="missing-file")
 
 
-def _check_size(name: str, size: int) -> None:
-    if size > _ALLOWED[name]:
-        raise Unreadable(f"{name}: {size} bytes, the limit is {_ALLOWED[name]}", code="too-large")
+def _check_size(name: str, size: int, package: Package) -> None:
+    if size > package.limit(name):
+        raise Unreadable(f"{name}: {size} bytes, the limit is {package.limit(name)}", code="too-large")
 
 
-def _read_directory(path: Path) -> Mapping[str, bytes]:
+def _read_directory(path: Path, package: Package) -> Mapping[str, bytes]:
     try:
         with os.scandir(path) as entries:
             names = [entry.name for entry, _ in zip(entries, range(limits.MAX_ENTRIES + 1), strict=False)]
     except OSError as error:
         raise Unreadable(f"{path}: {_reason(error)}") from None
-    _check_names(names)
-    return {name: _read_plain_file(path / name, name) for name in _ALLOWED if name in names}
+    _check_names(names, package)
+    allowed = [*package.files, *package.optional]
+    return {name: _read_plain_file(path / name, name, package) for name in allowed if name in names}
 
 
-def _read_plain_file(path: Path, name: str) -> bytes:
+def _read_plain_file(path: Path, name: str, package: Package) -> bytes:
     # O_NOFOLLOW refuses a link, O_NONBLOCK keeps a named pipe from hanging the open; then it is looked at,
     # then read.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -194,26 +213,26 @@ def _read_plain_file(path: Path, name: str) -> bytes:
             info = os.fstat(handle)
             if not stat.S_ISREG(info.st_mode):
                 raise Unreadable(f"{name}: not a plain file", code="not-a-plain-file")
-            _check_size(name, info.st_size)
-            data = stream.read(_ALLOWED[name] + 1)
+            _check_size(name, info.st_size, package)
+            data = stream.read(package.limit(name) + 1)
     except OSError as error:
         raise Unreadable(f"{name}: {_reason(error)}") from None
-    _check_size(name, len(data))
+    _check_size(name, len(data), package)
     return data
 
 
-def _read_zip(path: Path) -> Mapping[str, bytes]:
+def _read_zip(path: Path, package: Package) -> Mapping[str, bytes]:
     try:
         if path.stat().st_size > limits.MAX_ZIP_BYTES:
-            raise Unreadable(f"{path}: larger than any bundle", code="too-large")
+            raise Unreadable(f"{path}: larger than any {package.what}", code="too-large")
         with path.open("rb") as stream:
-            return read_zip(stream, str(path))
+            return read_zip(stream, str(path), package)
     except OSError as error:
         raise Unreadable(f"{path}: {_reason(error)}") from None
 
 
-def read_zip(stream: BinaryIO, name: str) -> Mapping[str, bytes]:
-    """The bytes of the five files of a zip; `name` is for messages.
+def read_zip(stream: BinaryIO, name: str, package: Package = BUNDLE) -> Mapping[str, bytes]:
+    """The bytes of the files of a zip; `name` is for messages.
 
     Raises:
         Unreadable: see `read_files`.
@@ -222,8 +241,8 @@ def read_zip(stream: BinaryIO, name: str) -> Mapping[str, bytes]:
         _check_directory_size(stream)
         archive = zipfile.ZipFile(stream)
         members = archive.infolist()
-        _check_names([member.filename for member in members])
-        files = {m.filename: _read_member(archive, m) for m in members}
+        _check_names([member.filename for member in members], package)
+        files = {m.filename: _read_member(archive, m, package) for m in members}
         _check_layout(stream, members, archive.start_dir)
         return files
     except (
@@ -291,18 +310,18 @@ def _renames(extra: bytes) -> bool:
     return False
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, package: Package) -> bytes:
     name = member.filename
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG) or member.is_dir() or member.external_attr & 0x10:
         raise Unreadable(f"{name}: not a plain file", code="not-a-plain-file")
     if member.flag_bits & 0x1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Unreadable(f"{name}: encrypted, or compressed in another way than deflate", code="bad-zip")
-    _check_size(name, member.file_size)
-    _check_size(name, member.compress_size)
+    _check_size(name, member.file_size, package)
+    _check_size(name, member.compress_size, package)
     with archive.open(member) as stream:  # the announced size is not believed: at most limit + 1 bytes are unpacked
-        data = stream.read(_ALLOWED[name] + 1)
-    _check_size(name, len(data))
+        data = stream.read(package.limit(name) + 1)
+    _check_size(name, len(data), package)
     if len(data) != member.file_size:
         raise Unreadable(f"{name}: {len(data)} bytes unpacked, {member.file_size} announced", code="bad-zip")
     return data

@@ -19,6 +19,8 @@ from verifier.errors import VerifierError
 from verifier.files import write_atomically
 from verifier.identity import Identity, read_identity
 from verifier.junit import junit
+from verifier.late_artefact import is_comparison
+from verifier.late_cli import comparison_command
 from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_JOBS
 from verifier.page import page
 from verifier.profiles_cli import profiles
@@ -120,7 +122,8 @@ def main(
 ) -> None:
     """Verify each fingerprint BUNDLE, a directory or zip.
 
-    One bundle: every check is shown. Several, or --recursive: a line each, in parallel.
+    One bundle: every check is shown. Several, or --recursive: a line each, in parallel. If the first is a proven
+    comparison (huref compare --prove), its two bundles follow: COMPARISON BUNDLE_A BUNDLE_B.
 
     Exit codes, the worst of all bundles: 0 accepted, 2 wrong usage, 3 undecided, 4 rejected.
     """
@@ -142,6 +145,10 @@ def main(
         time_limit_s=default if time_limit is None else time_limit,
         identity=None if identity is None else _identity(identity),
     )
+    if not recursive and is_comparison(bundles[0]):
+        if any(option is not None for option in (weights, identity, junit_file, sarif_file)):
+            raise click.UsageError("--weights, --opening, --identity, --junit and --sarif are about bundles alone")
+        sys.exit(comparison_command(bundles, options, as_json, page_file))
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
     written = [

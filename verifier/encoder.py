@@ -43,21 +43,29 @@ def norm_target(profile: Profile) -> int:
 
 
 def check_norms(instances: Sequence[int], c: Sequence[int], profile: Profile) -> float:
-    """Step 6: `|norm_t - T| <= T/c_t + T/2^12 + 2`, in integers; gives the largest `|norm_t / T - 1|`.
+    """Step 6: every norm within its bound of T; gives the largest `|norm_t / T - 1|`.
 
     Raises:
         Rejected: a norm outside its bound.
     """
-    target = norm_target(profile)
+    return check_six_norms(instances[:TERMS], c, norm_target(profile))
+
+
+def check_six_norms(norms: Sequence[int], c: Sequence[int], target: int, whose: str = "") -> float:
+    """`|norm_t - T| <= T/c_t + T/2^12 + 2`, in integers; gives the largest `|norm_t / T - 1|`.
+
+    Raises:
+        Rejected: a norm outside its bound.
+    """
     worst = 0
-    for t, norm in enumerate(instances[:TERMS]):
+    for t, norm in enumerate(norms):
         if norm >= limits.NORM_LIMIT:
-            raise Rejected(f"norm of term {t}: not from 0 to 2^64 - 1", code="norm")
+            raise Rejected(f"norm of term {t}{whose}: not from 0 to 2^64 - 1", code="norm")
         # |norm - T| c 2^12 <= T 2^12 + T c + 2 c 2^12
         distance = abs(norm - target)
         if distance * c[t] << 12 > (target << 12) + target * c[t] + (2 * c[t] << 12):
             raise Rejected(
-                f"norm of term {t}: {norm}, expected {target} within {1 / c[t] + 2**-12:.3%}",
+                f"norm of term {t}{whose}: {norm}, expected {target} within {1 / c[t] + 2**-12:.3%}",
                 code="norm",
             )
         worst = max(worst, distance)

@@ -20,6 +20,9 @@ MAX_SIGNATURE_BYTES = 64 * KIB  # an envelope has 2 kB, a Sigstore bundle about 
 MAX_KEY_FILE_BYTES = 16 * KIB  # a public key in PEM form has 200
 MAX_IDENTITY_CHARACTERS = 1000
 
+# Comparison artefact (docs/comparison.md section 5).
+MAX_COMPARISON_POINTS_BYTES = 4 * KIB  # exactly 26 points; a zip may hold them a little longer than they are
+
 # Many bundles.
 MAX_BUNDLES = 100_000  # found below one folder; more is a mistake
 MAX_FOLDERS = 1_000_000  # looked into for them; a link to `/` leads to more

@@ -97,27 +97,40 @@ def trusted() -> dict[str, bytes]:
     Raises:
         BadInstallation: the table is missing or damaged.
     """
+    return trusted_section("profiles")
+
+
+def trusted_section(section: str) -> dict[str, bytes]:
+    """Name -> SHA-256 of one section of `trust.json`.
+
+    Raises:
+        BadInstallation: the table is missing or damaged.
+    """
     path = Path(__file__).with_name("trust.json")
     try:
         with path.open("rb") as stream:
             data = stream.read(limits.MAX_TRUST_BYTES + 1)
     except OSError as error:
         raise BadInstallation(f"{path}: {error.strerror}", hint=_REINSTALL) from None
-    return parse_trusted(data)
+    return parse_trusted(data, section)
 
 
-def parse_trusted(data: bytes) -> dict[str, bytes]:
-    """The same for the bytes of `trust.json`.
+def parse_trusted(data: bytes, section: str = "profiles") -> dict[str, bytes]:
+    """The same for the bytes of `trust.json`, which has `profiles`, and may have `comparisons`.
 
     Raises:
         BadInstallation: they are damaged.
     """
     try:
-        fields = Reader(strict_json.parse(data, "trust.json", limits.MAX_TRUST_BYTES), "trust.json")
-        table = fields.take("profiles")
+        document = strict_json.parse(data, "trust.json", limits.MAX_TRUST_BYTES)
+        fields = Reader(document, "trust.json")
+        tables = {"profiles": fields.take("profiles"), "comparisons": {}}
+        if isinstance(document, dict) and "comparisons" in document:
+            tables["comparisons"] = fields.take("comparisons")
         fields.done()
+        table = tables[section]
         if not isinstance(table, dict):
-            fields.fail("profiles", "not an object")
+            fields.fail(section, "not an object")
         return {name: strict_json.hex64(digest, f"trust.json.{name}") for name, digest in table.items()}
     except (Rejected, Unreadable) as error:
         raise BadInstallation(error.message, hint=_REINSTALL) from None
@@ -223,8 +236,8 @@ def _read_profile(fields: Reader, sha256: bytes, folder: Path) -> Profile:
         size_class=size_class,
         srs=read_srs(srs),
         development_srs=trust == "development",
-        link=_read_circuit(circuits.nested("link"), size_class),
-        encoder=_read_circuit(circuits.nested("encoder"), size_class),
+        link=read_published_circuit(circuits.nested("link"), size_class),
+        encoder=read_published_circuit(circuits.nested("encoder"), size_class),
         fpm=read_fpm(fields.nested("fpm")),
         projection=read_projection(fields.nested("projection")),
         quantization=fields.text("quantization"),
@@ -251,7 +264,8 @@ def _read_profile(fields: Reader, sha256: bytes, folder: Path) -> Profile:
     return profile
 
 
-def _read_circuit(fields: Reader, size_class: SizeClass) -> Circuit:
+def read_published_circuit(fields: Reader, size_class: SizeClass) -> Circuit:
+    """A circuit's record in a document that pins it."""
     proof_bytes = fields.integer("proof_bytes", 1, limits.MAX_PROOF_FILE_BYTES)
     usable_rows = fields.integer("usable_rows", size_class.length, (1 << size_class.k) - 1)
     return Circuit(read_circuit(fields), proof_bytes, usable_rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -173,8 +173,8 @@ class Report:
         }
 
 
-def check_text(check: Check) -> str:
-    """A step in two or three lines."""
+def check_text(check: Check, why_of: Mapping[int, str] = WHY) -> str:
+    """A step in two or three lines; `why_of`: why it matters, by step."""
     if check.status is Status.NOT_CHECKED:
         said = printable(check.compared) or "not checked"
         return f"{_MARKS[check.status]} {check.step:>2}  {check.name}: {said}"
@@ -186,7 +186,7 @@ def check_text(check: Check) -> str:
         break_long_words=True,
     )
     first = f"{_MARKS[check.status]} {check.step:>2}  " + "\n         ".join(lines)
-    why = WHY.get(check.step)
+    why = why_of.get(check.step)
     return f"{first}\n         {why}" if why else first
 
 

@@ -15,9 +15,15 @@ _WIDE = 64  # bytes a challenge is reduced from: its distance from uniform is be
 class Transcript:
     """A 32-byte state, absorbing labelled data and giving labelled challenges."""
 
-    def __init__(self) -> None:
-        """`s = SHA3-256("huref-zk/v1/transcript")`."""
-        self._state = hashlib.sha3_256(b"huref-zk/v1/transcript").digest()
+    def __init__(self, domain: bytes = b"huref-zk/v1/transcript") -> None:
+        """`s = SHA3-256(domain)`: bundles have one domain, comparisons another."""
+        self._state = hashlib.sha3_256(domain).digest()
+
+    def copy(self) -> Transcript:
+        """Another transcript that heard the same so far."""
+        other = Transcript()
+        other._state = self._state
+        return other
 
     def absorb(self, label: str, data: bytes) -> None:
         """`s = SHA3-256(s || 0x01 || u32be(len(label)) || label || u64be(len(data)) || data)`."""
@@ -72,15 +78,30 @@ def draw_challenges(
     encoder_instances: Sequence[int],
 ) -> Challenges:
     """Absorb the bundle and draw, in the order of section 4's table."""
-    g, data_length = statement.projection.g, statement.size_class.data_length
     transcript = Transcript()
     # 0
     transcript.absorb("statement", statement_bytes)
-    for matrix, rows in zip(statement.matrices, points.rows, strict=True):
-        transcript.absorb(f"rows/{matrix.name}", u32be(len(rows)) + b"".join(rows))
+    absorb_rows(transcript, "rows", statement, points)
     transcript.absorb("S'", points.s)
-    transcript.absorb("encoder-proof", hashlib.sha256(encoder_proof).digest())
-    transcript.absorb("encoder-instances", b"".join(v.to_bytes(SCALAR_BYTES, "big") for v in encoder_instances))
+    absorb_proof(transcript, "encoder", encoder_proof, encoder_instances)
+    return link_challenges(transcript, statement, points)
+
+
+def absorb_rows(transcript: Transcript, label: str, statement: Statement, points: Points) -> None:
+    """The row commitments, one item a matrix."""
+    for matrix, rows in zip(statement.matrices, points.rows, strict=True):
+        transcript.absorb(f"{label}/{matrix.name}", u32be(len(rows)) + b"".join(rows))
+
+
+def absorb_proof(transcript: Transcript, label: str, proof: bytes, instances: Sequence[int]) -> None:
+    """Another proof about the S' of this transcript: its digest and what it says in public."""
+    transcript.absorb(f"{label}-proof", hashlib.sha256(proof).digest())
+    transcript.absorb(f"{label}-instances", b"".join(v.to_bytes(SCALAR_BYTES, "big") for v in instances))
+
+
+def link_challenges(transcript: Transcript, statement: Statement, points: Points) -> Challenges:
+    """Steps 1 and 2: absorb the y and draw; everything else was absorbed before."""
+    g, data_length = statement.projection.g, statement.size_class.data_length
     # 1
     sigma = transcript.challenge("sigma", g)
     tau = transcript.challenge("tau", g)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from verifier import encoder, image, link
 from verifier.bundle import Bundle, read_bundle
-from verifier.curve import IDENTITY, make_bases, parse_srs, to_file_form
 from verifier.encoding import POINT_BYTES, split_points
-from verifier.errors import STEP_NAMES, Rejected, Undecided, UntrustedSrs, VerifierError
+from verifier.errors import STEP_NAMES, Rejected, UntrustedSrs, VerifierError
+from verifier.expected import ExpectedPoints, LinkClaim, check_link_inputs, expected_points, public_points
 from verifier.fingerprint import Fingerprint, fingerprint_of
 from verifier.identity import Identity
 from verifier.limits import DEFAULT_TIME_LIMIT_S
@@ -26,7 +26,7 @@ from verifier.projection import projection
 from verifier.report import Check, Report, Status
 from verifier.signature import Facts, Signed, check_signature
 from verifier.statement import Y_POINTS, check_statement
-from verifier.transcript import Challenges, Points, arrange_points, commitment_digest, draw_challenges
+from verifier.transcript import Points, arrange_points, commitment_digest, draw_challenges
 from verifier.workers import Deadline, Keys, Workers
 
 
@@ -44,14 +44,6 @@ class Options:
         """Refuse half of an opening."""
         if (self.weights is None) != (self.secret is None):
             raise ValueError("weights and secret come together")
-
-
-@dataclass(frozen=True)
-class ExpectedPoints:
-    """What the proofs' columns must be: 64 bytes each."""
-
-    encoder_input: bytes
-    link_inputs: dict[int, bytes]
 
 
 def verify_bundle(path: Path, options: Options, on_check: Callable[[Check], None] | None = None) -> Report:
@@ -73,6 +65,28 @@ def verify_bundle(path: Path, options: Options, on_check: Callable[[Check], None
     return run.report(failure, time.monotonic() - started)
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What an accepted bundle leaves for further proofs about the same rows."""
+
+    bundle: Bundle
+    profile: Profile
+    points: Points
+    cm: bytes
+
+
+def verify_with(workers: Workers, path: Path, options: Options) -> tuple[Report, Accepted | None]:
+    """`verify_bundle` by workers that are there already; what was accepted, if it was."""
+    started = time.monotonic()
+    run = _Run(path, options, lambda _check: None)
+    failure: VerifierError | None = None
+    try:
+        run.all_steps(workers)
+    except VerifierError as error:
+        failure = error
+    return run.report(failure, time.monotonic() - started), run.accepted if failure is None else None
+
+
 def not_verified(path: Path, options: Options, failure: VerifierError, seconds: float) -> Report:
     """The report of a bundle that could not be tried at all, or whose process was lost."""
     return _Run(path, options, lambda _check: None).report(failure, seconds)
@@ -90,6 +104,7 @@ class _Run:
         self.cm: bytes | None = None
         self.fingerprint: Fingerprint | None = None
         self.signed: Signed | None = None
+        self.accepted: Accepted | None = None
 
     def all_steps(self, workers: Workers) -> None:
         """Steps 1 to 12."""
@@ -119,7 +134,7 @@ class _Run:
         costly = _start(workers, bundle, profile, points)
 
         self.begin(4)
-        if bundle.encoder.proof[:POINT_BYTES] != costly.expected.result().encoder_input:
+        if bundle.encoder.proof[:POINT_BYTES] != costly.expected.result().s_input:
             raise Rejected("the encoder proof is about another vector than the committed S'", code="encoder-input")
         self.passed("the encoder proof's input column = C(S') + B_enc")
 
@@ -134,7 +149,7 @@ class _Run:
         self.passed(f"six norms within their bounds, {worst:.4%} off at most; features in range")
 
         self.begin(7)
-        _check_link_inputs(bundle.link.proof, costly)
+        check_link_inputs(bundle.link.proof, {**costly.expected.result().link_inputs, **costly.public.result()})
         self.passed(f"{link.INPUTS} input columns = the points computed from rows, S', y and challenges")
 
         self.begin(8)
@@ -172,6 +187,7 @@ class _Run:
         self.signed = check_signature(bundle.signature, facts, self.options.identity)
         if self.options.identity is not None:
             self.passed(self.signed.words)
+        self.accepted = Accepted(bundle, profile, points, self.cm)
 
     def begin(self, step: int) -> None:
         """Say which step is under way."""
@@ -264,11 +280,14 @@ def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -
     challenges = draw_challenges(
         bundle.statement, bundle.statement_bytes, points, bundle.encoder.proof, bundle.encoder.instances
     )
+    statement = bundle.statement
+    p = projection(statement.projection.seed, statement.tokens.k, statement.projection.g)
+    claim = LinkClaim(statement, points, statement.c, p, challenges)
     expected = workers.submit(
-        lambda: _expected_points(workers, bundle, profile, points, challenges, keys["link"], files[f"srs/k{k}.srs"])
+        lambda: expected_points(workers, profile, claim, profile.encoder, keys["link"], files[f"srs/k{k}.srs"])
     )
     public = workers.submit(
-        lambda: _public_points(workers, bundle, profile, challenges, keys["link"], ready[f"srs/k{k}.srs"])
+        lambda: public_points(workers, profile, statement, challenges, keys["link"], ready[f"srs/k{k}.srs"])
     )
     return _Costly(expected, public, encoder_proof, link_proof, rendered)
 
@@ -276,72 +295,3 @@ def _start(workers: Workers, bundle: Bundle, profile: Profile, points: Points) -
 def _render(bundle: Bundle, profile: Profile, files: Mapping[str, bytes]) -> tuple[encoder.Float64Array, image.Pixels]:
     z = encoder.latent(bundle.encoder.instances, profile, files["fpm/head.npz"])
     return z, image.render(files["fpm/generator.onnx"], z)
-
-
-def _expected_points(
-    workers: Workers,
-    bundle: Bundle,
-    profile: Profile,
-    points: Points,
-    challenges: Challenges,
-    keys: Keys,
-    srs_file: bytes,
-) -> ExpectedPoints:
-    """The encoder's input and the 20 secret link inputs: sums of row commitments, then sums of those."""
-    statement, domain = bundle.statement, 1 << profile.size_class.k
-    srs = parse_srs(srs_file, profile.size_class.k)
-    unusable = domain - profile.link.usable_rows
-    p = projection(statement.projection.seed, statement.tokens.k, statement.projection.g)
-
-    # u*; v*; a, b, x*: sums over row commitments, each over a list of those that it has scalars for
-    rows = [to_file_form(point) for matrix in points.rows for point in matrix]
-    sums = link.row_sums(statement, challenges, p)
-    row_sums: list[bytes] = []
-    for names in (link.ROW_SUMS[:1], link.ROW_SUMS[1:2], link.ROW_SUMS[2:]):
-        touched = [row for row in range(len(rows)) if any(sums[name][row] for name in names)]
-        bases = make_bases([rows[row] for row in touched], srs.g2, unusable)
-        vectors = [[sums[name][row] for row in touched] for name in names]
-        row_sums += workers.multiply(vectors, keys, workers.write_bases(bases), bases.capacity)
-
-    # every input: a sum of S', y, y' and those five, plus B (the Lagrange points of the circuit's unusable
-    # rows)
-    committed = [to_file_form(point) for point in (points.s, *points.y, *points.y_prime, *row_sums)]
-    tail_start = min(profile.link.usable_rows, profile.encoder.usable_rows)
-    small = make_bases([*committed, *srs.unusable_rows(tail_start)], srs.g2, unusable)
-
-    def scalars(point_sum: dict[str, int], usable_rows: int) -> list[int]:
-        b = [1 if row >= usable_rows else 0 for row in range(tail_start, domain)]
-        return [point_sum.get(name, 0) for name in link.BASES] + b
-
-    inputs = link.secret_inputs(statement.c, challenges)
-    vectors = [scalars({"S'": 1}, profile.encoder.usable_rows)]
-    vectors += [scalars(one.scalars, profile.link.usable_rows) for one in inputs]
-    encoder_input, *found = workers.multiply(vectors, keys, workers.write_bases(small), small.capacity)
-    return ExpectedPoints(encoder_input, {one.input: point for one, point in zip(inputs, found, strict=True)})
-
-
-def _public_points(
-    workers: Workers, bundle: Bundle, profile: Profile, challenges: Challenges, keys: Keys, srs: Path
-) -> dict[int, bytes]:
-    """The four public vectors' columns: `kzg_commit` itself adds B_link."""
-    vectors = link.public_vectors(bundle.statement, challenges)
-    found = workers.multiply(
-        [vectors[name] for name in link.PUBLIC_INPUTS.values()], keys, srs, profile.link.usable_rows
-    )
-    return dict(zip(link.PUBLIC_INPUTS, found, strict=True))
-
-
-def _check_link_inputs(proof: bytes, costly: _Costly) -> None:
-    """Step 7: the first 24 points of the proof, byte for byte."""
-    expected = {**costly.expected.result().link_inputs, **costly.public.result()}
-    if sorted(expected) != list(range(link.INPUTS)):
-        raise Undecided("not every link input was computed", code="tool-failure")
-    for position in range(link.INPUTS):
-        column = proof[POINT_BYTES * position : POINT_BYTES * (position + 1)]
-        if column != expected[position] or column == IDENTITY:
-            side = ("left", "right")[position % 2]
-            raise Rejected(
-                f"input {position} (slot {position // 2}, {side}) of the link proof is "
-                "not the committed vector it must be",
-                code="link-input",
-            )

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
+import verifier.late_circuit
+import verifier.late_verify
 import verifier.profile
+from verifier.late_circuit import load_circuit
 from verifier.report import Report
-from verifier.verify import Options, verify_bundle
+from verifier.verify import Options, verify_bundle, verify_with
+from verifier.workers import Deadline, Workers
 
 ASSETS = Path(__file__).with_name("assets")
 TOY = "toy-dev"
+PAIR = (ASSETS / "bundle", ASSETS / "bundle_b")
 
 
 @pytest.fixture
@@ -60,3 +65,39 @@ def edit() -> Callable[[Path, Callable[[dict], object]], None]:
         path.write_bytes(canonical(value))
 
     return change
+
+
+@pytest.fixture
+def circuit(toy, monkeypatch):
+    """The toy similarity circuit, trusted by this test."""
+    folder = ASSETS / "comparisons"
+    digest = hashlib.sha256((folder / TOY / "circuit.json").read_bytes()).digest()
+    monkeypatch.setattr(verifier.late_circuit, "trusted", lambda: {TOY: digest})
+    monkeypatch.setattr(verifier.late_circuit, "circuits_folder", lambda: folder)
+    return load_circuit(TOY)
+
+
+@pytest.fixture
+def remembered(monkeypatch, accepted_once):
+    """The two good bundles are verified once for all tests; others as ever."""
+
+    def verify(workers, path, options):
+        known = accepted_once.get(path) if options.allow_development_srs else None
+        return known or verify_with(workers, path, options)
+
+    monkeypatch.setattr(verifier.late_verify, "verify_with", verify)
+
+
+@pytest.fixture(scope="session")
+def accepted_once():
+    patch = pytest.MonkeyPatch()
+    folder = ASSETS / "profiles"
+    digest = hashlib.sha256((folder / TOY / "profile.json").read_bytes()).digest()
+    patch.setattr(verifier.profile, "trusted", lambda: {TOY: digest})
+    patch.setattr(verifier.profile, "profiles_folder", lambda: folder)
+    with patch.context(), Workers(Deadline(60.0)) as workers:
+        options = Options(allow_development_srs=True)
+        found = {path: verify_with(workers, path, options) for path in PAIR}
+    patch.undo()
+    assert all(accepted is not None for _, accepted in found.values())
+    return found

@@ -295,22 +295,18 @@ def test_step_7_the_statement_is_bound(bundle, verify, edit, what):
 
 @pytest.mark.parametrize("position", range(verifier.link.INPUTS))
 def test_step_7_every_column_is_compared(position, toy):
-    import concurrent.futures
-
-    from verifier.errors import Rejected
-    from verifier.verify import ExpectedPoints, _check_link_inputs, _Costly
+    from verifier.errors import Rejected, Undecided
+    from verifier.expected import check_link_inputs
 
     columns = [bytes([i + 1]) * 64 for i in range(24)]
-    public: concurrent.futures.Future = concurrent.futures.Future()
-    public.set_result({i: columns[i] for i in verifier.link.PUBLIC_INPUTS})
-    expected: concurrent.futures.Future = concurrent.futures.Future()
-    secret = {i: c for i, c in enumerate(columns) if i not in verifier.link.PUBLIC_INPUTS}
-    expected.set_result(ExpectedPoints(b"", secret))
-    costly = _Costly(expected, public, *[concurrent.futures.Future() for _ in range(3)])
-    _check_link_inputs(b"".join(columns), costly)
+    expected = dict(enumerate(columns))
+    check_link_inputs(b"".join(columns), expected)
     columns[position] = bytes(64)
     with pytest.raises(Rejected, match=f"input {position} "):
-        _check_link_inputs(b"".join(columns), costly)
+        check_link_inputs(b"".join(columns), expected)
+    del expected[position]
+    with pytest.raises(Undecided):
+        check_link_inputs(b"".join(columns), expected)
 
 
 def test_step_8_the_output_must_be_zero(bundle, verify, edit):

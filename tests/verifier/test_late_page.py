@@ -1,0 +1,50 @@
+"""The page of a proven comparison: strings of its artefacts stay data, and what is said is said in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from verifier.errors import Rejected
+from verifier.late_ics import ProvenIcs
+from verifier.late_page import late_page
+from verifier.late_report import STEPS, LateCheck, LateReport, closing_text, step_text
+from verifier.report import Status
+
+from .test_page import HOSTILE, WHEN, Outline, made_up, skeleton
+
+
+def report(text: str, ics: ProvenIcs | None) -> LateReport:
+    """A report with `text` wherever an artefact or a bundle can put one."""
+    failure = None if ics else Rejected(text, step=3, hint=text)
+    statuses = [Status.PASSED] * 10 if ics else [Status.PASSED] * 2 + [Status.FAILED] + [Status.NOT_CHECKED] * 7
+    checks = tuple(LateCheck(step, status, text) for step, status in enumerate(statuses, 1))
+    digests = {"comparison.json": "0" * 64}
+    bundles = (made_up(text, rejected=False), made_up(text, rejected=ics is None))
+    return LateReport(text, (text, text), bundles, checks, failure, ics, 1.0, digests, digests)
+
+
+DERIVED = ProvenIcs(0.97, (0.97,) * 6, 3e-5, 1e-12)
+
+
+@pytest.mark.parametrize("ics", [DERIVED, None])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_string_changes_the_page_or_the_terminal(text, ics):
+    page = late_page(report(text, ics), True, WHEN)
+    assert skeleton(page) == skeleton(late_page(report("word", ics), True, WHEN))
+    said = "\n".join([*(step_text(check) for check in report(text, ics).checks), closing_text(report(text, ics))])
+    assert all(character.isprintable() or character == "\n" for character in said)
+
+
+@pytest.mark.parametrize(
+    ("ics", "words"),
+    [
+        (DERIVED, "Derived. Unrelated models are not so alike"),
+        (ProvenIcs(0.03, (0.03,) * 6, 3e-5, 0.4), "Independent. As alike as unrelated models are"),
+        (ProvenIcs(0.4, (0.4,) * 6, 3e-5, None), "no p-value"),
+    ],
+)
+def test_the_verdict_in_words(ics, words):
+    text = Outline(late_page(report("word", ics), True, WHEN)).text
+    assert words in text and f"{ics.ics:+.4f}" in text
+    assert "Mind the setup" in text and "huref-verify word word word --allow-dev-srs" in text
+    assert all(name.capitalize() in text for name in STEPS.values())

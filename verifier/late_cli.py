@@ -1,0 +1,43 @@
+"""`huref-verify COMPARISON BUNDLE_A BUNDLE_B`: what `cli` does when the first path is a proven comparison."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from verifier.files import write_atomically
+from verifier.late_page import late_page
+from verifier.late_report import LateCheck, closing_text, step_text
+from verifier.late_verify import verify_comparison
+from verifier.report import EXIT_USAGE
+from verifier.verify import Options
+
+
+def comparison_command(paths: tuple[Path, ...], options: Options, as_json: bool, page_file: Path | None) -> int:
+    """Verify, print, write the page if it is asked for; the exit code.
+
+    Raises:
+        click.UsageError: not exactly two bundles follow.
+    """
+    if len(paths) != 3:
+        raise click.UsageError(
+            f"{click.format_filename(paths[0])} is a comparison: give its two bundles too, COMPARISON BUNDLE_A BUNDLE_B"
+        )
+
+    def show(check: LateCheck) -> None:
+        click.echo(step_text(check))
+
+    report = verify_comparison(paths[0], (paths[1], paths[2]), options, None if as_json else show)
+    click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
+    if page_file is None:
+        return report.exit_code
+    try:
+        page = late_page(report, options.allow_development_srs, datetime.now(timezone.utc))
+        write_atomically(page_file, page)
+    except OSError as error:
+        click.echo(f"{click.format_filename(page_file)}: {error.strerror}", err=True)
+        return max(report.exit_code, EXIT_USAGE)
+    return report.exit_code

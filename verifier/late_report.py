@@ -1,0 +1,184 @@
+"""What a proven comparison showed, as text for people and as JSON for machines. Pure. docs/comparison.md section 8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from verifier.comparison import p_text
+from verifier.errors import Rejected, VerifierError
+from verifier.late_ics import ProvenIcs
+from verifier.report import (
+    DEVELOPMENT_WARNING,
+    EXIT_ACCEPTED,
+    EXIT_REJECTED,
+    EXIT_UNDECIDED,
+    Check,
+    Report,
+    check_text,
+    printable,
+)
+
+STEPS = {
+    1: "format",
+    2: "bundle a",
+    3: "bundle b",
+    4: "statement",
+    5: "points",
+    6: "similarity inputs",
+    7: "similarity proof",
+    8: "norms",
+    9: "link inputs",
+    10: "link proofs",
+}
+WHY = {
+    1: "Every byte must have one meaning: two readers must not see two comparisons in it.",
+    2: "A comparison of weights that nobody committed to honestly says nothing.",
+    3: "The same for the other side.",
+    4: "A comparison of two other models, or under other tokens, must not pass for this one.",
+    5: "Sums over points that are not on the curve prove nothing.",
+    6: "Ties the sums to the two committed vectors of terms S''.",
+    7: "The public sums really are those of the two vectors, each entry in range.",
+    8: "The scale integers c_t leave no freedom, so the stated error holds.",
+    9: "Ties each S'' to the rows of its own bundle, and to challenges drawn after everything else.",
+    10: "Shows that each S'' is the terms of its bundle's rows under P', which nobody knew before both commitments.",
+}
+NOT_PROVEN = (
+    "Who copied from whom: the ICS is symmetric. Which commitment was there first must be shown by other means.",
+    "Which checkpoints were committed: that takes an opening of each bundle (huref-verify BUNDLE --weights --opening).",
+    "That either maker serves the committed weights: that takes an inference proof.",
+    "That a low ICS means no common base: changes of the architecture can move the terms, and a maker may commit to "
+    "weights that he does not serve.",
+)
+
+
+MEANING = {
+    "derived": "Unrelated models are not so alike, and weights built to match a known fingerprint are not either: the "
+    "projection was drawn after both commitments. One derives from the other, or both from a common base, or the maker "
+    "of one had the other's weights.",
+    "inconclusive": "More alike than most unrelated models, or nobody measured how alike those are, and not enough "
+    "to say that the two have a common base.",
+    "independent": "As alike as unrelated models are. The committed weights are unrelated, or one was changed until "
+    "the terms no longer show it. If the two fingerprints match all the same, one was built to match the other.",
+}
+
+
+@dataclass(frozen=True)
+class LateCheck(Check):
+    """One step of a comparison."""
+
+    @property
+    def name(self) -> str:
+        """The step's name in docs/comparison.md section 7."""
+        return STEPS.get(self.step, "start")
+
+
+@dataclass(frozen=True)
+class LateReport:
+    """A whole verification of a comparison. `reports`: those of the bundles that were reached, side a first."""
+
+    comparison: str
+    paths: tuple[str, str]
+    reports: tuple[Report, ...]
+    checks: tuple[LateCheck, ...]
+    failure: VerifierError | None
+    ics: ProvenIcs | None
+    seconds: float
+    files: dict[str, str] = field(default_factory=dict)
+    pinned: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """accepted, rejected or undecided."""
+        if self.failure is None:
+            return "accepted"
+        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
+
+    @property
+    def exit_code(self) -> int:
+        """0 accepted, 3 undecided, 4 rejected."""
+        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
+
+    @property
+    def development_srs(self) -> bool:
+        """The proofs rest on a development SRS."""
+        return any(report.development_srs for report in self.reports)
+
+    def failed_where(self) -> str:
+        """At which step it ended without being accepted."""
+        step = self.failure.step if self.failure else 0
+        return f"at step {step} ({STEPS[step]})" if step in STEPS else "before step 1"
+
+    def verdict_line(self) -> str:
+        """The one line that counts."""
+        warning = f" [{DEVELOPMENT_WARNING}]" if self.development_srs else ""
+        if self.failure is not None or self.ics is None:
+            message = printable(self.failure.message) if self.failure else "no ICS"
+            return f"{self.verdict.upper()} {self.failed_where()}: {message}{warning}"
+        ics = self.ics
+        return (
+            f"ACCEPTED: {ics.likeness}, ICS {ics.ics:+.4f} +- {ics.error:.1g}, {p_text(ics.p_value)}, "
+            f"proven for the committed weights under a projection drawn after both commitments{warning}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines. Keys are stable within a major version of `type`."""
+        failure, ics = self.failure, self.ics
+        return {
+            "type": "application/vnd.huref-zk.comparisonreport+json;version=1",
+            "comparison": self.comparison,
+            "paths": list(self.paths),
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "verdict_line": self.verdict_line(),
+            "step": failure.step if failure else None,
+            "code": failure.code if failure else None,
+            "message": failure.message if failure else None,
+            "hint": failure.hint if failure else None,
+            "ics": ics.ics if ics else None,
+            "ics_error": ics.error if ics else None,
+            "term_cosines": list(ics.cosines) if ics else [],
+            "p_value": ics.p_value if ics else None,
+            "likeness": ics.likeness if ics else None,
+            "meaning": MEANING[ics.likeness] if ics else None,
+            "development_srs": self.development_srs,
+            "commitments": [report.commitment for report in self.reports],
+            "files": self.files,
+            "pinned": self.pinned,
+            "seconds": round(self.seconds, 3),
+            "checks": [
+                {
+                    "step": check.step,
+                    "name": check.name,
+                    "status": check.status.value,
+                    "compared": check.compared,
+                    "why": WHY.get(check.step, ""),
+                }
+                for check in self.checks
+            ],
+            "not_proven": list(NOT_PROVEN),
+            "bundles": [report.as_json() for report in self.reports],
+        }
+
+
+def step_text(check: LateCheck) -> str:
+    """A step in two or three lines."""
+    return check_text(check, WHY)
+
+
+def closing_text(report: LateReport) -> str:
+    """What follows the steps; ends with the verdict line."""
+    lines = [""]
+    for name, one in zip("ab", report.reports, strict=False):
+        said = ", ".join(f"{key} {printable(value)!r}" for key, value in one.metadata.items() if value)
+        lines.append(f"Side {name}: cm {one.commitment}; its maker says, unchecked: {said or 'nothing'}")
+    if report.ics is not None:
+        cosines = ", ".join(f"{value:+.4f}" for value in report.ics.cosines)
+        lines.append(f"Cosines of the six terms: {cosines}")
+        lines.append(f"{report.ics.likeness.capitalize()}: {MEANING[report.ics.likeness]}")
+    lines += [f"Not proven: {line}" for line in NOT_PROVEN]
+    if report.failure is not None and report.failure.hint:
+        lines.append(f"Hint: {printable(report.failure.hint)}")
+    lines.append(f"{report.seconds:.1f} seconds")
+    lines.append(report.verdict_line())
+    return "\n".join(lines)

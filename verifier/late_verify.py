@@ -1,0 +1,308 @@
+"""Verify a proven comparison of two bundles: docs/comparison.md section 7, step by step, same numbers and names.
+
+The two bundles are verified first, each by its own steps: only what they commit to can be compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from verifier.encoding import POINT_BYTES
+from verifier.errors import NotComparable, Rejected, Undecided, VerifierError
+from verifier.expected import ExpectedPoints, LinkClaim, check_link_inputs, expected_points, public_points
+from verifier.late_artefact import Artefact, ComparisonStatement, check_points, draw_challenges, read_artefact
+from verifier.late_circuit import SimilarityCircuit, fits, load_circuit
+from verifier.late_ics import SIDES, SUMS, ProvenIcs, check_count, check_sums, late_seed, proven_ics
+from verifier.late_report import STEPS, LateCheck, LateReport
+from verifier.limits import C_LIMIT
+from verifier.profile import read_trusted_file
+from verifier.projection import projection
+from verifier.report import Report, Status
+from verifier.transcript import Points
+from verifier.verify import Accepted, Options, verify_with
+from verifier.workers import Deadline, Keys, Workers
+
+
+def verify_comparison(
+    path: Path, bundles: tuple[Path, Path], options: Options, on_check: Callable[[LateCheck], None] | None = None
+) -> LateReport:
+    """Verify a comparison artefact about two bundles; never raises on what is in them.
+
+    Args:
+        path: the artefact, a directory or zip.
+        bundles: sides a and b.
+        options: what to trust; the time limit is for everything together.
+        on_check: called with each check when it is done.
+    """
+    started = time.monotonic()
+    run = _Run(path, bundles, options, on_check or (lambda _check: None))
+    failure: VerifierError | None = None
+    try:
+        with Workers(Deadline(options.time_limit_s)) as workers:
+            run.all_steps(workers)
+    except VerifierError as error:
+        failure = error
+    return run.report(failure, time.monotonic() - started)
+
+
+class _Run:
+    """One verification under way."""
+
+    def __init__(
+        self, path: Path, bundles: tuple[Path, Path], options: Options, on_check: Callable[[LateCheck], None]
+    ) -> None:
+        self.path, self.bundles, self.options, self.on_check = path, bundles, options, on_check
+        self.step = 1
+        self.checks: list[LateCheck] = []
+        self.reports: list[Report] = []
+        self.artefact: Artefact | None = None
+        self.circuit: SimilarityCircuit | None = None
+        self.ics: ProvenIcs | None = None
+
+    def all_steps(self, workers: Workers) -> None:
+        """Steps 1 to 10."""
+        self.begin(1)
+        artefact = self.artefact = read_artefact(self.path)
+        circuit = self.circuit = load_circuit(artefact.statement.circuit_name)
+        self.passed("five files, within their limits, canonical where the protocol says so")
+
+        sides = []
+        with ThreadPoolExecutor(max_workers=2) as pool:  # both at a time: each waits for ezkl most of its time
+            pending = [pool.submit(verify_with, workers, path, self.options) for path in self.bundles]
+            for step, (name, future) in enumerate(zip(SIDES, pending, strict=True), 2):
+                self.begin(step)
+                report, accepted = future.result()
+                self.reports.append(report)
+                sides.append(_accepted(name, report, accepted))
+                self.passed(f"side {name}: accepted, cm {sides[-1].cm.hex()[:16]}...")
+
+        self.begin(4)
+        check_statement(artefact, sides, circuit)
+        self.passed(
+            "about these two bundles, in this order; one profile, one list of tokens; c_t in range; exact lengths"
+        )
+
+        self.begin(5)
+        points = check_points(artefact.points, [side.points.rows for side in sides])
+        self.passed(f"{len(artefact.points) // POINT_BYTES} points: all canonical, on the curve, not the identity")
+
+        costly = _start(workers, artefact, sides, points, circuit)
+
+        self.begin(6)
+        for side, name in enumerate(SIDES):
+            column = artefact.similarity.proof[POINT_BYTES * side : POINT_BYTES * (side + 1)]
+            if column != costly.expected[side].result().s_input:
+                raise Rejected(
+                    f"the similarity proof's input {name} is another vector than the committed S''",
+                    code="similarity-input",
+                )
+        self.passed("the similarity proof's two input columns = C(S'') + B_sim of sides a and b")
+
+        self.begin(7)
+        costly.similarity_proof.result()
+        self.passed(f"{SUMS} public values, proof verified by ezkl against the published key")
+
+        self.begin(8)
+        scale = [side.c for side in artefact.statement.sides]
+        worst = check_sums(artefact.similarity.instances, scale, circuit)
+        ics = proven_ics(artefact.similarity.instances, circuit, sides[0].bundle.statement.tokens.k)
+        self.passed(f"twelve norms within their bounds, {worst:.4%} off at most; ICS {ics.ics:+.5f}")
+
+        self.begin(9)
+        for name, proof, expected, public in zip(SIDES, artefact.links, costly.expected, costly.public, strict=True):
+            try:
+                check_link_inputs(proof.proof, {**expected.result().link_inputs, **public.result()})
+            except Rejected as error:
+                raise Rejected(f"side {name}: {error.message}", code=error.code) from None
+        self.passed("24 input columns a side = the points computed from its bundle's rows, S'', y and challenges")
+
+        self.begin(10)
+        for name, proof, verified in zip(SIDES, artefact.links, costly.link_proofs, strict=True):
+            if proof.instances != (0,):
+                raise Rejected(f"link-{name}.json.instances: not exactly one, equal to 0", code="instances")
+            try:
+                verified.result()
+            except Rejected as error:
+                raise Rejected(f"side {name}: {error.message}", code=error.code) from None
+        self.passed("each side's only public value is 0, both proofs verified by ezkl against the published key")
+        self.ics = ics
+
+    def begin(self, step: int) -> None:
+        """Say which step is under way."""
+        self.step = step
+
+    def passed(self, compared: str) -> None:
+        """The step under way passed."""
+        self._add(LateCheck(self.step, Status.PASSED, compared))
+
+    def _add(self, check: LateCheck) -> None:
+        self.checks.append(check)
+        self.on_check(check)
+
+    def report(self, failure: VerifierError | None, seconds: float) -> LateReport:
+        """Everything found, with the verdict."""
+        if failure is not None:
+            failure.step = failure.step or self.step
+            status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
+            self._add(LateCheck(failure.step, status, failure.message))
+        for step in STEPS:
+            if step > len(self.checks):
+                self._add(LateCheck(step, Status.NOT_CHECKED, ""))
+        return LateReport(
+            comparison=str(self.path),
+            paths=(str(self.bundles[0]), str(self.bundles[1])),
+            reports=tuple(self.reports),
+            checks=tuple(self.checks),
+            failure=failure,
+            ics=self.ics if failure is None else None,
+            seconds=seconds,
+            files=dict(self.artefact.digests) if self.artefact else {},
+            pinned=_pinned(self.circuit) if self.circuit else {},
+        )
+
+
+def _pinned(circuit: SimilarityCircuit) -> dict[str, str]:
+    return {"circuit.json": circuit.sha256.hex()} | {name: sha.hex() for name, sha in sorted(circuit.files().items())}
+
+
+def _accepted(name: str, report: Report, accepted: Accepted | None) -> Accepted:
+    """The accepted bundle.
+
+    Raises:
+        Rejected, Undecided: as the bundle was.
+    """
+    if accepted is not None:
+        return accepted
+    failure = report.failure
+    message, hint = (failure.message, failure.hint) if failure else ("no verdict", "")
+    kind = Rejected if report.verdict == "rejected" else Undecided
+    raise kind(f"bundle {name} {report.verdict} {report.failed_where()}: {message}", hint=hint, code="bundle")
+
+
+# ---------------------------------------- step 4
+
+
+def check_statement(artefact: Artefact, sides: Sequence[Accepted], circuit: SimilarityCircuit) -> None:
+    """Step 4: the comparison is about these bundles in this order; they can be compared; c_t in range.
+
+    Raises:
+        NotComparable: the two bundles were made under different profiles or tokens, or commit to the very same rows.
+        Rejected: naming the first field that differs.
+    """
+    check_comparable(sides)
+    statement: ComparisonStatement = artefact.statement
+    profile = sides[0].profile
+    pinned: list[tuple[str, object, object]] = [
+        ("profile.name", statement.profile_name, profile.name),
+        ("profile.sha256", statement.profile_sha256, profile.sha256),
+        ("circuit.sha256", statement.circuit_sha256, circuit.sha256),
+    ]
+    for name, claim, side in zip(SIDES, statement.sides, sides, strict=True):
+        pinned.append((f"{name}.cm", claim.cm, side.cm))
+        digest = bytes.fromhex(side.bundle.digests["statement.json"])
+        pinned.append((f"{name}.statement", claim.statement_sha256, digest))
+    for field, found, expected in pinned:
+        if found != expected:
+            raise Rejected(
+                f"comparison.json.{field}: not that of the given bundle or of what is published",
+                code="statement",
+                hint="the comparison is about other bundles, or about these in the other order",
+            )
+    if not fits(circuit, profile):
+        raise Rejected("comparison.json.circuit: not the circuit of this profile", code="statement")
+    for name, claim in zip(SIDES, statement.sides, strict=True):
+        for t, c in enumerate(claim.c):
+            if not profile.c_min <= c < C_LIMIT:
+                raise Rejected(
+                    f"comparison.json.{name}.c[{t}]: {c} is not from {profile.c_min} to 2^32 - 1", code="statement"
+                )
+    lengths = [("similarity.json", artefact.similarity, circuit.circuit)]
+    lengths += [(f"link-{name}.json", proof, profile.link) for name, proof in zip(SIDES, artefact.links, strict=True)]
+    for file, proof, published in lengths:
+        if len(proof.proof) != published.proof_bytes:
+            raise Rejected(f"{file}.proof: {len(proof.proof)} bytes, {published.proof_bytes} expected", code="length")
+    check_count(artefact.similarity.instances)
+
+
+def check_comparable(sides: Sequence[Accepted]) -> None:
+    """Whether an ICS of the two means something.
+
+    Raises:
+        NotComparable: another profile (encoder, generator, projection, quantization), other tokens, or the same rows.
+    """
+    a, b = sides
+    if a.profile.sha256 != b.profile.sha256:
+        raise NotComparable(
+            f"the bundles were made under different profiles ({a.profile.name}, {b.profile.name})",
+            hint="prove both under one profile",
+        )
+    left, right = a.bundle.statement.tokens, b.bundle.statement.tokens
+    if (left.rule, left.k, left.sha256) != (right.rule, right.k, right.sha256):
+        raise NotComparable(
+            f"the bundles' tokens are different strings (K = {left.k} and {right.k})",
+            hint="models with different vocabularies cannot be compared by proof",
+        )
+    if a.cm == b.cm:
+        raise NotComparable("both bundles commit to the very same rows (cm): there is nothing to compare")
+
+
+# ---------------------------------------- the costly parts
+
+
+@dataclass(frozen=True)
+class _Costly:
+    """What ezkl is working on; sides a and b."""
+
+    expected: tuple[Future[ExpectedPoints], ...]
+    public: tuple[Future[dict[int, bytes]], ...]
+    link_proofs: tuple[Future[None], ...]
+    similarity_proof: Future[None]
+
+
+def _start(
+    workers: Workers,
+    artefact: Artefact,
+    sides: Sequence[Accepted],
+    points: Sequence[Points],
+    circuit: SimilarityCircuit,
+) -> _Costly:
+    profile = sides[0].profile
+    pinned = profile.files()
+
+    def trusted(name: str) -> bytes:
+        return read_trusted_file(profile.path(name), pinned[name])
+
+    srs_file = trusted(f"srs/k{profile.size_class.k}.srs")
+    srs, small_srs = workers.write("srs", srs_file), workers.write("k1.srs", trusted("srs/k1.srs"))
+    link = Keys(workers.write("settings", trusted("link/settings.json")), workers.write("vk", trusted("link/vk.key")))
+    own = circuit.files()
+    settings, vk = (read_trusted_file(circuit.folder / name, own[name]) for name in ("settings.json", "vk.key"))
+    similarity = Keys(workers.write("similarity-settings", settings), workers.write("similarity-vk", vk))
+
+    drawn = draw_challenges(artefact, [side.bundle.statement for side in sides], points)
+    seed = late_seed(*(side.cm for side in sides))
+    claims = []
+    for side, own_points, claim, challenges in zip(sides, points, artefact.statement.sides, drawn, strict=True):
+        statement = side.bundle.statement
+        p = projection(seed, statement.tokens.k, statement.projection.g)
+        claims.append(LinkClaim(statement, own_points, claim.c, p, challenges))
+    expected = tuple(
+        workers.submit(partial(expected_points, workers, profile, one, circuit.circuit, link, srs_file))
+        for one in claims
+    )
+    public = tuple(
+        workers.submit(partial(public_points, workers, profile, one.statement, one.challenges, link, srs))
+        for one in claims
+    )
+    proofs = tuple(
+        workers.submit(partial(workers.check_proof, one.proof, one.instances, link, small_srs))
+        for one in artefact.links
+    )
+    one = artefact.similarity
+    judged = workers.submit(partial(workers.check_proof, one.proof, one.instances, similarity, small_srs))
+    return _Costly(expected, public, proofs, judged)
