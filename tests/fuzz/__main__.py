@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.fuzz.targets import TARGETS
 
 ENGINES = ("atheris", "hypothesis")
-HYPOTHESIS_SHARE = 0.03  # it is slower, and draws from the same changes
+HYPOTHESIS_SHARE = 0.02  # it is slower, and draws from the same changes
 START_S = 120.0  # for a child to start and to end
 
 
