@@ -72,6 +72,7 @@ bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, 
 
 profile: $(VENV)/.all  ## maintainers: publish the profile again from fpm's files, and remake the example bundles
 	$(BIN)/python -m circuits.publish
+	$(BIN)/python -m circuits.publish_comparison
 	$(BIN)/python -m tests.make_examples
 
 clean:  ## remove the virtual environment and the demo
