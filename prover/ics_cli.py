@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from circuits.profiles import DEFAULT_PROFILE, load_profile
-from prover.families import FAMILY_NAMES
-from prover.metrics import Comparison, compare
+from prover.blocks import BestBlocks, best_blocks
+from prover.checkpoint import open_checkpoint
+from prover.families import FAMILIES, FAMILY_NAMES
+from prover.metrics import Comparison, common_strings, compare
 from prover.null_distribution import P_FLOOR
 from prover.terms import TermRules
 from prover.tokens import read_token_list
@@ -38,8 +40,9 @@ _FULL = {
     type=click.Path(path_type=Path),
     help="Token strings to use instead of the profile's rule, as in HuRef: one a line, or a JSON list (*.json).",
 )
+@click.option("--blocks", is_flag=True, help="Also look for the most similar blocks: for shortened and padded models.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def ics(left: Path, right: Path, profile: str, token_list: Path | None, as_json: bool) -> None:
+def ics(left: Path, right: Path, profile: str, token_list: Path | None, blocks: bool, as_json: bool) -> None:
     """Compare checkpoints A and B: invariant-terms cosine similarity (ICS) and parameter cosine similarity (PCS).
 
     Near 1: same origin. Near 0: trained apart. The p-value says how often unrelated models are as alike;
@@ -49,7 +52,31 @@ def ics(left: Path, right: Path, profile: str, token_list: Path | None, as_json:
     rules = replace(TermRules.of_profile(load_profile(profile).document), families=FAMILY_NAMES)
     listed = None if token_list is None else read_token_list(token_list)
     comparison = compare(left, right, rules, listed)
-    click.echo(json.dumps(as_document(comparison), indent=2) if as_json else as_table(comparison, rules.g))
+    best = None
+    if blocks:
+        sides = open_checkpoint(left, FAMILIES), open_checkpoint(right, FAMILIES)
+        best = best_blocks(*sides, common_strings(*sides, listed), rules)
+    if as_json:
+        click.echo(json.dumps(as_document(comparison) | ({} if best is None else {"blocks": vars(best)}), indent=2))
+        return
+    click.echo(as_table(comparison, rules.g))
+    if best is not None:
+        click.echo(as_lines(best))
+
+
+def as_lines(best: BestBlocks) -> str:
+    """The most similar blocks, as lines of text."""
+    (a, b), (c, d) = best.left, best.right
+    return (
+        f"\nmost similar blocks: {a} and {b} of A, {c} and {d} of B (of {best.tried} pairs tried, counted from 0)\n"
+        f"ICS, projected  {best.cosine:+.4f}\np-value  {as_probability(best.p_value)}, times {best.tried} included\n"
+        f"{best.word.upper()}: {MEANING[best.word]}"
+    )
+
+
+def as_probability(p: float) -> str:
+    """Two digits where they mean something, powers of ten below."""
+    return f"{p:.2f}" if p >= INDEPENDENT_P else f"{p:.0e}"
 
 
 def as_document(comparison: Comparison) -> dict[str, Any]:
@@ -95,8 +122,8 @@ def as_table(comparison: Comparison, g: int) -> str:
     else:
         rows.append(("PCS", f"{comparison.pcs.value:+.4f}", f"cosine of {comparison.pcs.count} parameters"))
     verdict = comparison.verdict
-    p = f"{verdict.p_value:.2f}" if verdict.p_value >= INDEPENDENT_P else f"{verdict.p_value:.0e}"
     at_most = "at most " if verdict.p_value <= P_FLOOR else ""
+    p = as_probability(verdict.p_value)
     rows.append(("p-value", p, f"{at_most}this share of unrelated pairs is as alike, by ICS, projected"))
     width = max(len(title) for title, _, _ in rows)
     lines = [f"{title:<{width}}  {value:>7}  {text}" for title, value, text in rows]

@@ -2,7 +2,8 @@
 
 The laboratory lies in `fpm/`, which imports nothing of the prover: it runs this as a command, so that what it measures
 is what `huref ics` and `huref profile` compute. JOB: `{"pairs": [[folder, folder], ...]}`; optional: `profile`, its
-name, and `k_max` and `seed`, to use fewer tokens than it does, and another projection.
+name, `k_max` and `seed`, to use fewer tokens than it does, and another projection, and `blocks` (true), to add
+`blocks`: the best blocks of each pair (`prover/blocks.py`).
 
 First a JSON line for each folder: `terms` (six, each at norm 1), `tokens`, `processor_seconds`; or `refused`, with the
 reason. Then one for each pair that could be read: `projected`, `p_value`, `verdict`, `unreliable`, `profile`, and
@@ -22,6 +23,7 @@ from typing import Any
 from circuits.errors import HurefError
 from circuits.profiles import DEFAULT_PROFILE, load_profile
 from prover.attention_profile import compare_profiles, deviations
+from prover.blocks import best_blocks
 from prover.bounded_files import read_json
 from prover.checkpoint import Checkpoint, open_checkpoint
 from prover.families import FAMILIES, FAMILY_NAMES
@@ -41,7 +43,7 @@ class _Read:
     profile: dict[str, Float64Array]
 
 
-def score(pairs: list[tuple[str, str]], rules: TermRules) -> Iterator[dict[str, Any]]:
+def score(pairs: list[tuple[str, str]], rules: TermRules, blocks: bool = False) -> Iterator[dict[str, Any]]:
     """The lines, as documents."""
     found: dict[str, _Read] = {}
     for folder in dict.fromkeys(name for pair in pairs for name in pair):
@@ -61,7 +63,11 @@ def score(pairs: list[tuple[str, str]], rules: TermRules) -> Iterator[dict[str, 
         }
     for left, right in pairs:
         if left in found and right in found:
-            yield {"left": left, "right": right, **_pair(found[left], found[right], rules)}
+            line = {"left": left, "right": right, **_pair(found[left], found[right], rules)}
+            if blocks:
+                sides = found[left].checkpoint, found[right].checkpoint
+                line["blocks"] = vars(best_blocks(*sides, common_strings(*sides), rules))
+            yield line
 
 
 def _pair(left: _Read, right: _Read, rules: TermRules) -> dict[str, Any]:
@@ -112,7 +118,7 @@ def main() -> None:
     rules = replace(rules, families=FAMILY_NAMES, k_max=int(job.get("k_max", rules.k_max)))
     rules = replace(rules, k_min=min(rules.k_min, rules.k_max), seed=bytes.fromhex(job.get("seed", rules.seed.hex())))
     pairs = [(str(left), str(right)) for left, right in job["pairs"]]
-    for document in score(pairs, rules):
+    for document in score(pairs, rules, job.get("blocks") is True):
         print(json.dumps(document), flush=True)
 
 

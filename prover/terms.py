@@ -174,7 +174,8 @@ def project_rows(matrix: Int8Array, by: Projection) -> Int64Array:
     return rows
 
 
-def _project_rows_float(rows: Float64Array, by: Projection) -> Float64Array:
+def project_rows_float(rows: Float64Array, by: Projection) -> Float64Array:
+    """`A = P X` of rows before quantizing: float64 [g, d]."""
     result = np.zeros((by.g, rows.shape[1]))
     np.add.at(result, by.bucket, by.sign[:, None] * rows)
     return result
@@ -228,7 +229,7 @@ def _times_transposed(left: Int64Array, matrix: Int8Array) -> npt.NDArray[Any]:
 
 def float_terms(matrices: Mapping[str, Float64Array], shape: Shape, by: Projection) -> Float64Array:
     """The six projected terms of folded matrices before quantizing: float64 [6, g, g]."""
-    a = _project_rows_float(matrices["embedding"], by)
+    a = project_rows_float(matrices["embedding"], by)
     products = {name: a @ matrix.T for name, matrix in matrices.items() if name != "embedding"}
     return _float_terms_of_products(products, shape)
 
@@ -322,7 +323,7 @@ def load_fingerprint_input(path: Path, rules: TermRules, tokens: Tokens | None =
     for matrix in read_matrices(checkpoint, tokens.ids):
         quantized[matrix.name], clipped[matrix.name] = quantize(matrix)
         if matrix.name == "embedding":
-            a = _project_rows_float(matrix.full(), by)
+            a = project_rows_float(matrix.full(), by)
         else:
             products[matrix.name] = np.concatenate([a @ block.T for _, block in matrix.blocks()], axis=1)
     matrices = Matrices(MappingProxyType(quantized), MappingProxyType(clipped))

@@ -48,10 +48,18 @@ def judge(left: FingerprintInput, right: FingerprintInput, shared: float, by: Ca
     a, b = standardised(left.terms), standardised(right.terms)
     draws = null_cosines(a, b, rotations(left.projection.g))
     p = p_value(cosine(a, b), draws, by)
-    word = "derived" if p <= DERIVED_P else "independent" if p >= INDEPENDENT_P else "inconclusive"
     unreliable = []
     if left.tokens.count < by.least_tokens:
         unreliable.append(f"only {left.tokens.count} tokens; calibrated for {by.least_tokens} or more")
     if shared < LEAST_SHARED:
         unreliable.append(f"the tokenizers do not match: {shared:.0%} of the smaller vocabulary is in both")
-    return Verdict(p, word, tuple(unreliable), float(draws.mean()), float(draws.std()))
+    return Verdict(p, verdict_word(p), tuple(unreliable), float(draws.mean()), float(draws.std()))
+
+
+def verdict_word(p: float) -> str:
+    """derived, inconclusive or independent.
+
+    >>> verdict_word(1e-9), verdict_word(1e-3), verdict_word(0.5)
+    ('derived', 'inconclusive', 'independent')
+    """
+    return "derived" if p <= DERIVED_P else "independent" if p >= INDEPENDENT_P else "inconclusive"

@@ -52,6 +52,7 @@ def null_document(
     unrelated: list[Pair],
     related: list[Pair],
     attacked: list[Pair],
+    every: list[Pair],
     projections: int = PROJECTIONS,
     tokens: Iterable[int] = TOKENS,
 ) -> dict[str, Any]:
@@ -62,12 +63,14 @@ def null_document(
         unrelated: pairs of bases with one tokenizer.
         related: pairs that should be found.
         attacked: pairs to look at under other projections.
+        every: related pairs whose most similar blocks are looked for, and then the unrelated ones'.
         projections: how many besides the profile's.
         tokens: other K to try, under the profile's projection.
 
     Returns:
         `distance`, `cosine`, `p_values_below`: of all unrelated pairs under each projection; `calibration`: what
-        `prover/terms_null.json` holds; `tokens`: the same by K; `later`: attacked models under other projections.
+        `prover/terms_null.json` holds; `tokens`: the same by K; `later`: attacked models under other projections;
+        `blocks`: most similar blocks.
     """
     lines: list[dict[str, Any]] = []
     for number in range(projections):
@@ -86,6 +89,7 @@ def null_document(
             "least_tokens": LEAST_TOKENS,
         },
         "tokens": [_at(folder, unrelated, related, count) for count in tokens],
+        "blocks": best_blocks(folder, [*every, *unrelated]),
         "later": later_projections(folder, attacked, min(LATER, projections)),
     }
 
@@ -103,6 +107,20 @@ def later_projections(folder: Path, pairs: list[Pair], count: int) -> list[dict[
             "p_values": [found[base, other]["p_value"] for found in seen],
         }
         for base, other in pairs
+    ]
+
+
+def best_blocks(folder: Path, pairs: list[Pair]) -> list[dict[str, Any]]:
+    """`huref ics --blocks` on each pair."""
+    figures = prover_figures(folder, pairs, blocks=True).pairs
+    return [
+        {
+            "base": base,
+            "other": other,
+            **{key: line["blocks"][key] for key in ("left", "right", "tried", "p_value", "word")},
+            "cosine": round(line["blocks"]["cosine"], 5),
+        }
+        for (base, other), line in figures.items()
     ]
 
 

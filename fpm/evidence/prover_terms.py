@@ -39,13 +39,14 @@ class ProverFigures:
     seconds: dict[str, float]
 
 
-def prover_figures(folder: Path, pairs: Sequence[Pair], **rules: int | str) -> ProverFigures:
+def prover_figures(folder: Path, pairs: Sequence[Pair], **rules: int | str | bool) -> ProverFigures:
     """Figures of the checkpoints `folder/<name>`.
 
     Args:
         folder: of the zoo.
         pairs: names.
-        rules: `k_max`, fewer tokens than the profile's; `seed`, hex, another projection than the profile's.
+        rules: `k_max`, fewer tokens than the profile's; `seed`, hex, another projection than the profile's;
+            `blocks`, true, most similar blocks as well.
 
     Raises:
         LaboratoryError: the command failed.

@@ -18,6 +18,8 @@ from fpm.evidence.scores import METHODS
 Documents = Mapping[str, dict[str, Any]]
 Row = dict[str, Any]
 
+BETTER = 0.05  # gain in ICS from which a pair is listed among those that other blocks help
+
 KIND_ORDER = ("offspring", "rearranged", "padded", "adaptive", "distilled", "same start")
 
 
@@ -207,6 +209,29 @@ def _later(found: Documents) -> str:
     return markdown(("checkpoint", "published projection", "others", "their p-values"), rows)
 
 
+def _blocks(found: Documents) -> str:
+    """Pairs whose verdict is another one with the best blocks, then the unrelated."""
+    titles = {item["name"]: item["title"] for item in found["zoo"]["checkpoints"]}
+    plain = {(row["base"], row["other"]): row for row in found["scores"]["pairs"]}
+    rows, strangers = [], []
+    for at in found["null"]["blocks"]:
+        row = plain[at["base"], at["other"]]
+        if not row["related"]:
+            strangers.append(at)
+        elif at["cosine"] > row["projected"] + BETTER:
+            places = " on ".join(" and ".join(str(block) for block in at[side]) for side in ("left", "right"))
+            moved = f"{number(row['projected'])} -> {number(at['cosine'])}"
+            words = f"{row['verdict']} -> {at['word']}"
+            rows.append((f"{titles[at['other']]} ({at['base']})", moved, places, probability(at["p_value"]), words))
+    if strangers:
+        worst = max(strangers, key=lambda at: float(at["cosine"]))
+        least = probability(min(at["p_value"] for at in strangers))
+        called = sum(at["word"] == "derived" for at in strangers)
+        title = f"{len(strangers)} unrelated pairs of bases: worst"
+        rows.append((title, number(worst["cosine"]), "", least, f"{called} called derived"))
+    return markdown(("checkpoint", "ICS, projected", "blocks, base's on the other's", "p", "verdict"), rows)
+
+
 TABLES: dict[str, Callable[[Documents], str]] = {
     "bases": _bases,
     "methods": _methods,
@@ -217,4 +242,5 @@ TABLES: dict[str, Callable[[Documents], str]] = {
     "null": _null,
     "tokens": _tokens,
     "later": _later,
+    "blocks": _blocks,
 }

@@ -53,7 +53,8 @@ def rebuild(
         [(r["base"], r["other"]) for r in scores["pairs"] if r["related"] and r["kind"] == kind and r["verdict"]]
         for kind in ("offspring", "adaptive")
     )
-    document = null.null_document(shop.folder, unrelated, related, attacked, projections, tokens)
+    every = [(row["base"], row["other"]) for row in scores["pairs"] if row["related"] and row["verdict"]]
+    document = null.null_document(shop.folder, unrelated, related, attacked, every, projections, tokens)
     write_json(out / "null.json", document)
     write_json(out / "summary.json", summary_document(scores, zoo))
     publish(out, docs)
