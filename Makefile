@@ -60,7 +60,7 @@ fuzz: $(VENV)/.all  ## inputs by the hundred thousand to every parser of the ver
 	-$(BIN)/python -m pip install -q -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),100000) $(if $(RECORD),--extremes --record $(RECORD))
 
-# BENCH: where figures go. LARGE=1: also Llama-2-7B, Llama-3-8B and Llama-2-70B (10 GB of disk, about half an hour).
+# BENCH: where figures go. LARGE=1: also Llama-2-7B, proven whole, Llama-3-8B and Llama-2-70B (12 GB of disk, about half an hour).
 bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, the naive way; LARGE=1 up to 70B
 	$(BIN)/huref circuits build
 	@mkdir -p $(BENCH)

@@ -33,7 +33,7 @@ def circuits_group() -> None:
 @circuits_group.command("build")
 @_profile_option
 def build(name: str) -> None:
-    """Build a profile's proving keys into the user's cache directory, once: on 2 cores half a minute for tiny-dev."""
+    """Build a profile's proving keys into the user's cache directory, once: on 2 cores up to a minute."""
     profile = load_profile(name)
     for circuit in CIRCUITS:
         start = time.monotonic()

@@ -108,11 +108,8 @@ def proving_key(profile: Profile, circuit: str, notice: Callable[[str], None] = 
     key = ProvingKey(folder / "pk.key", folder / "circuit.ezkl")
     if key.pk.exists() and key.compiled.exists():
         return key
-    longer = 2 ** max(0, profile.size.k - 12)  # twice the rows, twice the work
-    notice(
-        f"building the {circuit} circuit's proving key once, about {15 * longer} to {30 * longer} s on 2 cores, "
-        f"kept in {folder}"
-    )
+    usual = "half a minute" if profile.size.k < 14 else "a minute"
+    notice(f"building the {circuit} circuit's proving key once, at most {usual} on 2 cores, kept in {folder}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:

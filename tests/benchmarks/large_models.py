@@ -123,6 +123,7 @@ def whole(name: str, checkpoint: Path, jobs: int, scratch: Path) -> dict[str, An
     return {
         "model": name,
         "profile": json.loads(out)["profile"],
+        "whole_weights": model.committed_weights,
         "whole_rows": rows,
         "build_keys": keys,
         "prove": {**proved, "steps": {step: float(seconds) for step, seconds in steps}},

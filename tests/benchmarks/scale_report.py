@@ -74,7 +74,7 @@ def whole_cell(line: dict[str, Any], key: str) -> object:
     return line[step][figure] if figure else line[key]
 
 
-def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) -> None:
+def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], proven: list[dict[str, Any]], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
@@ -105,6 +105,13 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], path: Path) 
         )
         for x in ordered:
             axes.annotate(x["model"], (x["weights"], x["processor_s"]), fontsize=8, ha="right", va="bottom")
+    if proven:
+        axes.plot(
+            [x["whole_weights"] for x in proven],
+            [x["prove"]["processor_s"] for x in proven],
+            "D",
+            label="huref-zk: proven whole, both proofs too",
+        )
     axes.set(xscale="log", yscale="log", xlabel="weights", ylabel="processor seconds")
     axes.grid(alpha=0.3)
     axes.legend()
@@ -128,7 +135,7 @@ def main() -> None:
         print(f"\n{x['model']}, wall seconds: " + ", ".join(f"{step} {s}" for step, s in x["prove"]["steps"].items()))
     print("\n" + table(list(NAIVE_COLUMNS), [[x[key] for key in NAIVE_COLUMNS] for x in naive]))
     if len(sys.argv) > 2:
-        plot(models, naive, Path(sys.argv[2]))
+        plot(models, naive, proven, Path(sys.argv[2]))
 
 
 if __name__ == "__main__":
