@@ -103,8 +103,9 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], proven: list
             "o-",
             label="huref-zk: read, quantize, salt, commit",
         )
-        for x in ordered:
-            axes.annotate(x["model"], (x["weights"], x["processor_s"]), fontsize=8, ha="right", va="bottom")
+        for i, x in enumerate(ordered):  # names above and below in turn: two shapes are nearly of one size
+            ha, va = (("right", "bottom"), ("left", "top"))[i % 2]
+            axes.annotate(x["model"], (x["weights"], x["processor_s"]), fontsize=8, ha=ha, va=va)
     if proven:
         axes.plot(
             [x["whole_weights"] for x in proven],
@@ -113,6 +114,7 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], proven: list
             label="huref-zk: proven whole, both proofs too",
         )
     axes.set(xscale="log", yscale="log", xlabel="weights", ylabel="processor seconds")
+    axes.margins(0.1)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
