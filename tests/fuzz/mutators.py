@@ -248,7 +248,7 @@ def change_png(dice: Dice, data: bytes) -> bytes:
         elif kind == b"IHDR" and len(content) == 13:
             width, height, *rest = struct.unpack(">IIBBBBB", content)
             width, height = one_of(dice, ((width + 1, height), (0, height), (2**31, 2), (3, 5), (2048, 2048), (4, 4)))
-            chunks[place] = kind, struct.pack(">IIBBBBB", width, height, *rest)
+            chunks[place] = kind, struct.pack(">IIBBBBB", width % 2**32, height, *rest)
     return data[:8] + b"".join(chunk(*one) for one in chunks)
 
 
