@@ -110,6 +110,8 @@ def read_head(data: bytes, count: int) -> tuple[Float64Array, Float64Array]:
         raise BadInstallation(f"head.npz: {len(data)} bytes, the limit is {limits.MAX_HEAD_BYTES}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sorted(archive.namelist()) != ["bias.npy", "weight.npy"]:
+                raise ValueError
             weight, bias = (_read_array(archive, name) for name in ("weight.npy", "bias.npy"))
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError, ArithmeticError):
         raise BadInstallation("head.npz: not float arrays weight and bias, stored without compression") from None

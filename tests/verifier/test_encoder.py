@@ -173,3 +173,16 @@ def test_a_damaged_table_of_profiles(text):
     assert parse_trusted(b'{"profiles":{"a":"%s"}}' % (b"0" * 64)) == {"a": bytes(32)}
     with pytest.raises(BadInstallation):
         parse_trusted(text.encode())
+
+
+@pytest.mark.parametrize("name", ["weight", "more.npy", "weight.npy"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_head_with_more_in_it(name):
+    """Found by fuzzing: of `weight` and `weight.npy` numpy took the one, the verifier the other."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("bias.npy", member(GOOD.replace(b"(2, 3)", b"(2,)"), bytes(8)))
+        archive.writestr("weight.npy", member(GOOD))
+        archive.writestr(name, member(GOOD))
+    with pytest.raises(BadInstallation):
+        encoder.read_head(stream.getvalue(), 3)
