@@ -110,7 +110,8 @@ def read_head(data: bytes, count: int) -> tuple[Float64Array, Float64Array]:
         raise BadInstallation(f"head.npz: {len(data)} bytes, the limit is {limits.MAX_HEAD_BYTES}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sorted(archive.namelist()) != ["bias.npy", "weight.npy"]:
+            # a zip from the first byte on: numpy takes other files for pickles
+            if not data.startswith(b"PK\3\4") or sorted(archive.namelist()) != ["bias.npy", "weight.npy"]:
                 raise ValueError
             weight, bias = (_read_array(archive, name) for name in ("weight.npy", "bias.npy"))
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError, ArithmeticError):

@@ -178,7 +178,6 @@ def test_a_damaged_table_of_profiles(text):
 @pytest.mark.parametrize("name", ["weight", "more.npy", "weight.npy"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_head_with_more_in_it(name):
-    """Found by fuzzing: of `weight` and `weight.npy` numpy took the one, the verifier the other."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("bias.npy", member(GOOD.replace(b"(2, 3)", b"(2,)"), bytes(8)))
@@ -186,3 +185,14 @@ def test_a_head_with_more_in_it(name):
         archive.writestr(name, member(GOOD))
     with pytest.raises(BadInstallation):
         encoder.read_head(stream.getvalue(), 3)
+
+
+def test_a_head_with_a_byte_in_front():
+    """Found by fuzzing: zipfile reads it, numpy takes it for a pickle."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("bias.npy", member(GOOD.replace(b"(2, 3)", b"(2,)"), bytes(8)))
+        archive.writestr("weight.npy", member(GOOD))
+    assert encoder.read_head(stream.getvalue(), 3)
+    with pytest.raises(BadInstallation):
+        encoder.read_head(b":" + stream.getvalue(), 3)
