@@ -92,7 +92,7 @@ class Checkpoint:
         entry = self.tensors.get(name)
         if entry is None:
             hint = _why_missing(name, self.tensors, self.directory)
-            raise fault(self.directory, f"tensor {short(name)} is missing", hint)
+            raise fault(self.directory, f"tensor {short(self.family.stored_name(name))} is missing", hint)
         if entry.name in self.second_names:
             raise fault(
                 entry.file,
@@ -136,11 +136,15 @@ def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) ->
 
 def _refuse_other_weights(directory: Path) -> None:
     """What transformers would load with the weights, or instead of them."""
-    for file in sorted(directory.iterdir()):
+    try:
+        files = sorted(directory.iterdir())
+    except OSError as error:
+        raise fault(directory, f"cannot be read: {error.strerror}") from error
+    for file in files:
         if file.name == "adapter_config.json":
             raise fault(file, "an adapter (LoRA) beside the weights", "merge it into them, or take it away")
         if _DISTRIBUTED_SHARD.match(file.name):
-            raise fault(file, "a distributed checkpoint beside the weights", "take it away")
+            raise fault(file, "a distributed checkpoint beside the weights", "take its files away")
 
 
 def _not_a_folder(path: Path) -> CheckpointError:

@@ -9,7 +9,7 @@ import click
 
 from circuits.errors import UsageError
 from prover.late_cli import prove_comparison
-from prover.verifier_process import COMPARE, run_verifier
+from prover.own_verifier import COMPARE, run_verifier
 
 
 @click.command("compare")

@@ -83,10 +83,12 @@ def _family(config: Mapping[str, Any], file: Path, families: tuple[Family, ...])
         raise fault(
             file,
             f"field model_type: {short(model_type)}, that of {architecture} is {MODEL_TYPES[str(architecture)]}",
-            "the file describes two models",
+            "programs go by the one or the other: take config.json from the original release",
         )
     if config.get("transformers_weights") is not None:
-        raise fault(file, "field transformers_weights: other weights than model.safetensors", "take it away")
+        name = short(config["transformers_weights"])
+        hint = "take the field away, or give a folder whose weights are in model.safetensors or the shards of its index"
+        raise fault(file, f"field transformers_weights: {name}, other weights than model.safetensors", hint)
     for key in ("quantization_config", "compression_config"):
         quantization = config.get(key)
         if quantization is not None:

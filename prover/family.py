@@ -229,7 +229,7 @@ class Family:
     `when`: chooses among rows for the same architecture; `needs`: what is refused otherwise.
     `section`: object inside config.json that holds the sizes. `defaults`: sizes that the architecture has when
     config.json does not name them, by field of `ConfigKeys`; `ffn_multiple` is that of the feed-forward part.
-    `aliases`: (stored prefix, prefix in this table) of tensor names.
+    `aliases`: (stored prefix, prefix in this table) of tensor names; `aliases_only`: the latter is never stored.
     """
 
     name: str
@@ -250,6 +250,7 @@ class Family:
     when: tuple[Need, ...] = ()
     needs: tuple[Need, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
+    aliases_only: bool = False
 
     @property
     def gate(self) -> Source | None:
@@ -288,8 +289,13 @@ class Family:
 
     def canonical_names(self, stored: Mapping[str, Any]) -> dict[str, str]:
         """Stored tensor names by this table's name: the same, or with a prefix of `aliases` replaced."""
-        if self.embedding not in stored:
+        if self.aliases_only or self.embedding not in stored:
             for there, here in self.aliases:
                 if there + self.embedding.removeprefix(here) in stored:
                     return {here + name.removeprefix(there): name for name in stored if name.startswith(there)}
-        return {name: name for name in stored}
+        return {} if self.aliases_only else {name: name for name in stored}
+
+    def stored_name(self, name: str) -> str:
+        """What a tensor of this table that is not there should be stored as, for messages."""
+        there, here = self.aliases[0] if self.aliases_only else ("", "")
+        return there + name.removeprefix(here)

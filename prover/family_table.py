@@ -141,6 +141,7 @@ GEMMA3_WITH_PICTURES = replace(
     section="text_config",
     defaults=MappingProxyType({"heads": 8, "kv_heads": 4, "head_dim": 256, "vocab_size": 262_208}),
     aliases=(("language_model.model.", "model."), ("model.language_model.", "model.")),
+    aliases_only=True,
 )
 
 # ---------------------------------------- LayerNorm models

@@ -1,4 +1,4 @@
-"""Checkpoints that transformers loads with other weights than those an opening would read: step 11 refuses them.
+"""Checkpoints that transformers loads with other weights than those read here: step 11 and the prover refuse them.
 
 Somebody who opens commitments may try the same folder out. What is tried must be what was opened.
 """
@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from small_models import SIZES, edit_json, load, random_llama, read_tensors, write_rest, write_tensors
 
 from circuits.errors import CheckpointError
+from prover.cli import huref
 from verifier.checkpoint import Tensors
 from verifier.errors import BadOpening
 from verifier.folding import quantized_matrices
@@ -89,13 +91,38 @@ def adapter(folder: Path) -> None:
     write_tensors(folder / "adapter_model.safetensors", tensors)
 
 
+def distributed(folder: Path) -> None:
+    """A shard of a distributed checkpoint, with q alone. Of two tensors the one in the file listed last is loaded."""
+    weights = folder / "model.safetensors"
+    q = {Q: -read_tensors(weights)[Q]}
+    for number in range(1, 100):
+        shard = folder / f"shard-{number:05}-model-00001-of-00001.safetensors"
+        write_tensors(shard, q)
+        for _ in range(2):
+            if [file for file in folder.iterdir() if file in (weights, shard)][1] == shard:
+                return
+            weights.write_bytes(weights.rename(folder / "moved").read_bytes())  # where the order is that of writing
+            (folder / "moved").unlink()
+        shard.unlink()
+    pytest.fail("no shard is listed behind model.safetensors")
+
+
 OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a tensor under another name": (under_another_name, "is there (under another name|as .*) too"),
     "a tensor in two shards": (lambda folder: shards(folder, "model.norm.weight"), "not one that the index says"),
     "another file, named in config.json": (named_in_the_config, "transformers_weights"),
     "another type of model, named in config.json": (of_another_type, "model_type: 'gemma'"),
     "an adapter beside the weights": (adapter, "an adapter .*beside the weights"),
+    "a distributed checkpoint beside the weights": (distributed, "a distributed checkpoint beside"),
 }
+FILES = {
+    "a tensor in two shards": "b.safetensors",
+    "another file, named in config.json": "config.json",
+    "another type of model, named in config.json": "config.json",
+    "an adapter beside the weights": "adapter_config.json",
+    "a distributed checkpoint beside the weights": "shard-",
+}
+"""What the prover's message names, where that is not model.safetensors."""
 
 
 @pytest.mark.parametrize("what", OTHERS)
@@ -107,8 +134,15 @@ def test_a_folder_that_transformers_loads_otherwise_is_refused(model: Path, what
     assert not np.allclose(transformers_runs(model), honest, rtol=1e-3)  # the attack is real
     with pytest.raises(BadOpening, match=words):
         step_11_reads(model)
-    with pytest.raises(CheckpointError, match=words):  # nor is it proven
+    with pytest.raises(CheckpointError, match=words) as refused:  # nor is it proven
         load(model)
+    assert refused.value.message.startswith(str(model / FILES.get(what, "model.safetensors")))
+    assert refused.value.hint
+    out = model.parent / "out"
+    result = CliRunner().invoke(huref, ["prove", str(model), "-o", str(out)])
+    assert result.exit_code == 2, result.output
+    assert refused.value.message in result.output
+    assert not out.exists()
 
 
 def test_honest_shards_are_read(model: Path) -> None:
@@ -116,15 +150,6 @@ def test_honest_shards_are_read(model: Path) -> None:
     shards(model, Q)
     assert all((again == honest[name]).all() for name, again in step_11_reads(model).items())
     assert (transformers_runs(model) == runs).all()
-
-
-def test_a_distributed_checkpoint_beside_the_weights_is_refused(model: Path) -> None:
-    """transformers 5.23 loads such a folder by another path; which tensor of a name counts is not said."""
-    (model / "shard-00001-model-00001-of-00001.safetensors").touch()
-    with pytest.raises(BadOpening, match="a distributed checkpoint"):
-        step_11_reads(model)
-    with pytest.raises(CheckpointError, match="a distributed checkpoint"):
-        load(model)
 
 
 @pytest.mark.parametrize("front", ["vision_tower.vision_model.encoder.", "draft."])

@@ -128,3 +128,14 @@ def test_both_refuse_and_the_prover_names_the_field(model: dict[str, Any], chang
 
 def test_the_same_types_of_model() -> None:
     assert dict(PROVER_TYPES) == MODEL_TYPES
+
+
+def test_the_same_prefixes_of_tensors() -> None:
+    """Under whatever prefix the prover finds an embedding, the verifier does, and under no other."""
+    fronts = {front for row in FAMILIES for front in row.prefixes}
+    for row in FAMILIES:
+        expected = {f"{front}{row.embedding}.weight" for front in row.prefixes}
+        for family in (family for family in PROVER_FAMILIES if set(family.architectures) & set(row.classes)):
+            names = [f"{front}{row.embedding}.weight" for front in fronts]
+            found = {name for name in names if family.canonical_names({name: None}).get(family.embedding) == name}
+            assert found == expected, row.classes

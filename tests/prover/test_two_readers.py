@@ -176,6 +176,18 @@ def test_other_prefixes(name: str, tmp_path: Path) -> None:
         verifier_digest(tmp_path)
 
 
+def test_a_prefix_of_another_class_is_read_by_neither(tmp_path: Path) -> None:
+    """Gemma 3 with pictures has its language model inside: a bundle of names without that could not be opened."""
+    kind = KINDS["gemma3 with pictures"]
+    save(kind, new_model(kind), tmp_path)
+    tensors = read_tensors(weights(tmp_path))
+    write_tensors(weights(tmp_path), {name.removeprefix("language_model."): one for name, one in tensors.items()})
+    with pytest.raises(CheckpointError, match=r"tensor 'language_model.model.embed_tokens.weight' is missing"):
+        load(tmp_path)
+    with pytest.raises(BadOpening, match=r"tensor language_model.model.embed_tokens.weight is"):
+        verifier_digest(tmp_path)
+
+
 def test_shards(tmp_path: Path) -> None:
     kind = KINDS["gemma2"]
     save(kind, new_model(kind), tmp_path)
