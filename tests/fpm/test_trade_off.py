@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from fpm.encoder_figures import NOISES, Fingerprinter, cosines, independents
+from fpm.encoder_figures import NOISES, TEST_SEED, Fingerprinter, cosines, independents
 from fpm.latent import Z_DIM
 from fpm.synthetic import offspring, pairs
 from fpm.trade_off import ENTRIES, LinearMap, apart, figures, maps, row, split, symmetric_patches, transposed, whitening
@@ -87,3 +87,28 @@ def test_the_page_holds_the_record() -> None:
     published = record["maps"]["published encoder, C^(-0.5)"]
     assert published["crowd_pairs"] == null["pairs"]
     assert published["crowd_above_0.3"] == null["above"]["0.3"] + null["below_negative"]["0.3"]
+
+
+def test_the_page_says_what_the_zoo_shows() -> None:
+    rows = json.loads((RUNS / "evidence" / "scores.json").read_text())["pairs"]
+    same_tokens = [row for row in rows if row["z"] is not None and row["projected"] == row["projected_by_rule"]]
+    close = [row["z"] for row in same_tokens if row["related"] and row["projected"] >= 0.99]
+    strangers = [
+        row["z"] for row in same_tokens if not row["related"] and row["kind"] not in ("distilled", "same start")
+    ]
+    page = (ROOT / "docs" / "fpm.md").read_text()
+    assert min(close) >= 0.99 and f"all {len(close)} of a base" in page and f"(worst {min(close):.3f})" in page
+    assert f"{len(strangers)} unrelated ones are at {max(map(abs, strangers)):.3f} or less" in page
+
+
+def test_two_unrelated_models_are_eight_close_steps_apart() -> None:
+    """So no encoder keeps 0.99 for all terms and parts them: eight turns of arccos(0.99) leave a cosine above 0.42."""
+    base = offspring(85, TEST_SEED, ())[0].reshape(85, 6, 256).astype(np.float64)
+    start, end = (base[i] / np.linalg.norm(base[i], axis=1, keepdims=True) for i in (56, 84))
+    angle = np.arccos((start * end).sum(1, keepdims=True))
+    assert 0.43 < np.cos(angle).mean() < 0.44
+    share = np.linspace(0.0, 1.0, 9)[:, None, None]
+    path = (np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
+    assert np.allclose(np.linalg.norm(path, axis=2), 1.0), "every step is six terms of norm 1"
+    assert cosines(path[:-1], path[1:]).min() >= 0.99
+    assert np.cos(8 * np.arccos(0.99)) > 0.42
