@@ -140,7 +140,7 @@ def test_published_summary_comes_from_the_published_scores() -> None:
 
 def test_the_page_says_how_far_the_aim_is_met() -> None:
     methods = json.loads((PUBLISHED / "summary.json").read_text())["methods"]
-    text = (ROOT / "docs" / "evidence.md").read_text()
+    text = " ".join((ROOT / "docs" / "evidence.md").read_text().split())
     aimed, padded = (
         {name: round(of["tpr"] * of["pairs"]) for name, of in found.items()}
         for found in (
@@ -149,7 +149,7 @@ def test_the_page_says_how_far_the_aim_is_met() -> None:
         )
     )
     assert f"Of the {methods['z']['aim']['pairs']} offspring and rearrangements the projected ICS" in text
-    assert f"finds {aimed['projected']}\n" in text and methods["projected"]["aim_readable"]["auc"] == 1.0
+    assert f"ICS finds {aimed['projected']} (all but" in text and methods["projected"]["aim_readable"]["auc"] == 1.0
     assert f"z {aimed['z']} (all but" in text and f"the released definition {aimed['released']}." in text
     assert padded == {"projected": 2, "z": 2, "released": 2} and methods["z"]["by_kind"]["padded"]["pairs"] == 4
 
