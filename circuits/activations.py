@@ -52,8 +52,14 @@ def dependencies(profile: Profile) -> dict[str, Any]:
 
 def files_in(folder: Path, record: dict[str, Any]) -> CircuitFiles:
     """The circuit's three files in `folder`."""
-    rows, length = int(record.get("usable_rows", 0)), int(record.get("proof_bytes", 0))
-    return CircuitFiles(CIRCUIT, *(folder / name for name in ("circuit.onnx", "settings.json", "vk.key")), rows, length)
+    return CircuitFiles(
+        CIRCUIT,
+        folder / "circuit.onnx",
+        folder / "settings.json",
+        folder / "vk.key",
+        int(record.get("usable_rows", 0)),
+        int(record.get("proof_bytes", 0)),
+    )
 
 
 def load_activation_circuit(profile: Profile, published: Path | None = None) -> ActivationCircuit:

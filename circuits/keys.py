@@ -50,7 +50,7 @@ def cache_folder() -> Path:
 
 
 def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
-    """ezkl's run arguments for `link`, `encoder`, `similarity` or `activation`. Every one that soundness hangs on is here.
+    """ezkl's run arguments for a circuit of this name. Every one that soundness hangs on is written out.
 
     Source of the reasons: docs/ezkl-notes.md.
     """

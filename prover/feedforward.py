@@ -148,8 +148,8 @@ class FeedForwardProver:
             self.transcript.absorb("x", integers(self.x))
             self.transcript.absorb("y", integers(values.y))
             vectors = self.secret_vectors(values)
-            points = self.committer.vectors(list(vectors.values()))
-            for label, point in zip(vectors, points, strict=True):
+            vector_points = self.committer.vectors(list(vectors.values()))
+            for label, point in zip(vectors, vector_points, strict=True):
                 self.transcript.absorb(label, point)
             link_vectors, weights, weights_point = self.link_argument(values, vectors)
             activation = self.activation_proof([*vectors.values(), weights])
@@ -157,7 +157,7 @@ class FeedForwardProver:
         files = {
             "feedforward.json": statement,
             "activations.bin": integers(self.x) + integers(values.y),
-            "points.bin": gate_points + b"".join(points) + weights_point,
+            "points.bin": gate_points + b"".join(vector_points) + weights_point,
             "activation.json": activation.document(ACTIVATION_TYPE),
             "link.json": link.document(LINK_TYPE),
         }
@@ -208,7 +208,9 @@ class FeedForwardProver:
         y = []
         for gate, up in zip(parts["gate"], parts["up"], strict=True):
             h = hidden(gate, up, self.scale)
-            y.append([sum(a * int(b) for a, b in zip(h, column, strict=True)) for column in self.block.matrices["down"].T])
+            y.append(
+                [sum(a * int(b) for a, b in zip(h, column, strict=True)) for column in self.block.matrices["down"].T]
+            )
         return Activations(n, parts["gate"], parts["gate_rest"], parts["up"], parts["up_rest"], y)
 
     def build_statement(self) -> dict[str, Any]:
@@ -261,7 +263,9 @@ class FeedForwardProver:
         self.transcript.absorb("weights", point)
         # 2. q over all M entries, eta
         q, eta = self.transcript.challenge("q", m), self.transcript.challenge("eta", 3)
-        n = public([sum(a * row[i] for a, row in zip(alpha, values.n, strict=True)) % P for i in range(d)], self.size.length)
+        n = public(
+            [sum(a * row[i] for a, row in zip(alpha, values.n, strict=True)) % P for i in range(d)], self.size.length
+        )
         slots: list[tuple[FieldVector, FieldVector]] = []
         for index, (role, r) in enumerate((("gate", rho), ("up", rho_prime))):
             # eta (<2^R entry + rest, alpha (x) rho> - c <sum_j rho_j row_j, n>)
@@ -276,7 +280,9 @@ class FeedForwardProver:
         # eta_2 (<weights, q> - <sum_j (sum_i q_(i, j) beta_i) D_j, zeta>)
         slots.append((weights, public(scaled(eta[2], q), self.size.length)))
         folded = [sum(q[i * f + j] * b for i, b in enumerate(beta)) % P for j in range(f)]
-        slots.append((scaled(-eta[2] % P, self.matrices["down"].combine(folded, self.size)), public(zeta, self.size.length)))
+        slots.append(
+            (scaled(-eta[2] % P, self.matrices["down"].combine(folded, self.size)), public(zeta, self.size.length))
+        )
         slots += [(public([], self.size.length), public([], self.size.length))] * (LINK_SLOTS - len(slots))
         return [vector for slot in slots for vector in slot], weights, point
 

@@ -25,6 +25,7 @@ FAMILIES = ("llama",)
 
 MAX_INPUT_BYTES = 64 << 20
 LARGEST_EPSILON = 1.0
+_MAGIC = b"\x93NUMPY"  # numpy would take a zip of arrays too
 
 
 def read_block(checkpoint_path: Path, layer: int | None, scale: ActivationScale) -> Block:
@@ -70,8 +71,10 @@ def read_inputs(path: Path) -> npt.NDArray[np.float64]:
     """
     data = read_bytes(path, MAX_INPUT_BYTES, "write it with numpy.save(FILE, array)")
     try:
+        if not data.startswith(_MAGIC):
+            raise ValueError("it does not begin as such a file does")
         values = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, MemoryError) as error:
         raise fault(path, f"not an array in numpy's format: {short(str(error))}") from None
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.size == 0 or values.dtype.kind != "f":
         raise fault(path, "not a table [activations, width] of floating-point numbers")

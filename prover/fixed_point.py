@@ -37,7 +37,7 @@ def quantized_inputs(values: npt.NDArray[np.floating]) -> IntegerRows:
 
 def epsilon_integer(epsilon: float) -> int:
     """A norm's epsilon in units of 2^-32. CheckpointError unless it is positive and below 1."""
-    result = round(epsilon * 2**EPSILON_BITS)
+    result = round(epsilon * (1 << EPSILON_BITS))
     if not 1 <= result < SCALE_LIMIT:
         raise CheckpointError(f"config.json: field rms_norm_eps: {epsilon} is not from 2^-32 to 1", step="feed-forward")
     return result

@@ -9,10 +9,10 @@ import numpy as np
 
 from circuits.activations import ActivationCircuit, load_activation_circuit
 from circuits.profiles import Profile
+from prover.bundle_reader import read_rows
 from prover.feedforward import Block
 from prover.late import Side
 from prover.terms import TermRules, load_fingerprint_input
-from prover.bundle_reader import read_rows
 from tests.toy_pair import ASSETS, SEEDS, toy_profile
 
 LAYER, COUNT, EPSILON = 2, 8, 4295

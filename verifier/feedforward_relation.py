@@ -1,4 +1,4 @@
-"""What a feed-forward proof must satisfy: the normalised input, challenges, and which vectors and sums the proofs are about.
+"""What a feed-forward proof must satisfy: the normalised input, challenges, vectors and sums the proofs are about.
 
 docs/inference-proof.md sections 2 to 4. Pure: all in integers; nothing here adds points.
 """

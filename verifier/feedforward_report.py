@@ -1,4 +1,4 @@
-"""What a feed-forward proof showed, as text for people and as JSON for machines. Pure. docs/inference-proof.md section 8."""
+"""What a feed-forward proof showed, as text for people and as JSON for machines. Pure. docs/inference-proof.md."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class FeedForwardReport:
     @property
     def development_srs(self) -> bool:
         """The proofs rest on a development SRS."""
-        return self.bundle is not None and self.bundle.development_srs
+        return self.bundle is not None and bool(self.bundle.development_srs)
 
     def verdict_line(self) -> str:
         """The one line that counts."""
@@ -167,7 +167,9 @@ def closing_text(report: FeedForwardReport) -> str:
         lines.append(f"Bundle: cm {report.bundle.commitment}; its maker says, unchecked: {said or 'nothing'}")
     if report.outcome is not None:
         one = report.outcome
-        lines.append(f"Gate: commitment {one.gate_commitment}, the maker's word unless it was published with the bundle")
+        lines.append(
+            f"Gate: commitment {one.gate_commitment}, the maker's word unless it was published with the bundle"
+        )
         first = ", ".join(f"{value:+.4f}" for value in one.outputs[0][:4])
         lines.append(f"Outputs: {one.activations} x {len(one.outputs[0])}, the first begins {first}; --json has all")
     lines += [f"Not proven: {line}" for line in NOT_PROVEN]

@@ -118,7 +118,9 @@ class _Run:
                     f"the activation proof's input {label} is another vector than the committed one",
                     code="activation-input",
                 )
-        self.passed(f"the activation proof's {len(SECRET_POINTS)} input columns = C(v) + B_act of the committed vectors")
+        self.passed(
+            f"the activation proof's {len(SECRET_POINTS)} input columns = C(v) + B_act of the committed vectors"
+        )
 
         self.begin(6)
         if proof.activation.instances != expected_instances(claim):
@@ -315,9 +317,7 @@ def _start(
         secret=workers.submit(partial(_secret_points, workers, side, circuit, points, claim, link, srs_file)),
         public=workers.submit(public),
         activation_proof=workers.submit(
-            partial(
-                workers.check_proof, proof.activation.proof, proof.activation.instances, activation, small_srs
-            )
+            partial(workers.check_proof, proof.activation.proof, proof.activation.instances, activation, small_srs)
         ),
         link_proof=workers.submit(
             partial(workers.check_proof, proof.link.proof, proof.link.instances, link, small_srs)

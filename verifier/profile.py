@@ -125,7 +125,7 @@ def parse_trusted(data: bytes, section: str = "profiles") -> dict[str, bytes]:
     try:
         document = strict_json.parse(data, "trust.json", limits.MAX_TRUST_BYTES)
         fields = Reader(document, "trust.json")
-        tables = {"profiles": fields.take("profiles"), **dict.fromkeys(OTHER_SECTIONS, {})}
+        tables = {"profiles": fields.take("profiles"), **{other: {} for other in OTHER_SECTIONS}}
         for other in OTHER_SECTIONS:
             if isinstance(document, dict) and other in document:
                 tables[other] = fields.take(other)

@@ -52,10 +52,10 @@ def verify(files: dict[str, bytes], folder: Path, bundle: Path = BUNDLE):
 
 
 class CheatingFeedForward(FeedForwardProver):
-    """A prover that does not stop when something is not as it should be, and claims that it is.
+    """A prover that does not stop when something is not as it should be.
 
-    `linked`, `active`: whether it makes the link and the activation proof itself; otherwise it puts its columns in front
-    of the honest proof's bytes, for attacks that die before that proof is verified.
+    `linked`, `active`: whether it makes the link and the activation proof itself; otherwise it puts its columns
+    in front of the honest proof's bytes, for attacks that die before that proof is verified.
     """
 
     linked = True
@@ -136,4 +136,3 @@ class DeafFeedForward(Deaf):
     def __init__(self, label: str = "") -> None:
         super().__init__(label)
         self.state = hashlib.sha3_256(DOMAIN).digest()
-

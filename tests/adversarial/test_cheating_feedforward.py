@@ -23,7 +23,7 @@ from prover.feedforward import ACTIVATION_TYPE
 from prover.fixed_point import hidden
 from prover.jobs import Job
 from prover.prove import FingerprintProver
-from tests.adversarial.cheats import edit, expect_rejected, proof_of, put, undecided
+from tests.adversarial.cheats import edit, expect_rejected, put, undecided
 from tests.adversarial.feedforward_cheats import (
     BUNDLE,
     CheatingFeedForward,
@@ -534,5 +534,3 @@ def test_the_same_gate_under_one_seed_has_one_commitment(world, tmp_path):
     gate[0, 0] += 1
     cheat.block = replace(world.block, matrices={**world.block.matrices, "gate": gate})
     assert cheat.run().gate_sha256 != first
-
-

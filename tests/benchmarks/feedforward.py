@@ -25,7 +25,7 @@ MODEL = "artifacts/models/base"
 def main() -> None:
     """Proves a bundle first: the shipped one's secret is thrown away."""
     profile = load_profile("tiny-dev")
-    for circuit in (*(keys.published_circuit(profile, name) for name in ("link", "encoder")),):
+    for circuit in (keys.published_circuit(profile, name) for name in ("link", "encoder")):
         keys.key_of(circuit)
     keys.key_of(load_activation_circuit(profile).circuit)
     with tempfile.TemporaryDirectory() as name:

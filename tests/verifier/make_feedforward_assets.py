@@ -34,9 +34,7 @@ def main() -> None:
     profile, circuit, side = toy_world()
     with job(os.urandom(16)) as work:
         block = toy_block(side.source)
-        made = FeedForwardProver(
-            profile, circuit, block, side.committed, side.seed, toy_inputs(), SESSION, work
-        ).run()
+        made = FeedForwardProver(profile, circuit, block, side.committed, side.seed, toy_inputs(), SESSION, work).run()
     target = ASSETS / "feedforward"
     target.mkdir()
     for name, data in made.files.items():
