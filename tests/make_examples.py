@@ -17,6 +17,7 @@ BUNDLES = ROOT / "artifacts" / "bundles"
 PICTURE = ROOT / "docs" / "fingerprints.png"
 MODELS = ("base", "offspring", "independent")
 COMPARED = ROOT / "artifacts" / "compared"  # base with each of the others, proven while the seeds are at hand
+FEED_FORWARD = ROOT / "artifacts" / "feedforward" / "base"  # base's last block on 8 activations of its own
 LARGE = {"base-large.huref": "large-dev"}  # base once more, under another profile
 
 
@@ -36,6 +37,17 @@ def compare(other: str, target: Path, secrets: Path) -> None:
     subprocess.run([*command, *(str(BUNDLES / name) for name in names)], cwd=ROOT, check=True)
 
 
+def feed_forward(secret: Path, scratch: Path) -> None:
+    """The last block of base, on what enters it at the first 8 tokens of a sentence."""
+    inputs = scratch / "x.npy"
+    subprocess.run(
+        [sys.executable, "-m", "fpm.activations", "artifacts/models/base", "-o", str(inputs)], cwd=ROOT, check=True
+    )
+    command = [sys.executable, "-m", "prover.cli", "feedforward", str(BUNDLES / "base"), "--force"]
+    command += ["--weights", "artifacts/models/base", "--secret", str(secret), "--inputs", str(inputs)]
+    subprocess.run([*command, "-o", str(FEED_FORWARD)], cwd=ROOT, check=True)
+
+
 def main() -> None:
     """Prove the three shipped models, keep their bundles, and draw their pictures side by side."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -48,6 +60,7 @@ def main() -> None:
             )
         for other in MODELS[1:]:
             compare(other, COMPARED / f"base-{other}.huref", Path(scratch, "private"))
+        feed_forward(Path(scratch, "private", "base.json"), Path(scratch))
         for name, profile in LARGE.items():
             prove("base", BUNDLES / name, profile, Path(scratch, "private", f"{name}.json"))
     sheet = Image.new("RGB", (3 * 256 + 4 * 16, 256 + 56), "white")

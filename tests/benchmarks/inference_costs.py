@@ -2,8 +2,8 @@
 
 `python -m tests.benchmarks.inference_costs` prints JSON lines: first how many cells of a circuit an element of each
 kind takes (from ezkl's settings of two sizes; no proof), then processor seconds a cell (from proofs of zeros of the
-published circuits), then the model, which docs/inference-proof.md, section 10, explains. Nothing in the model was run but the
-feed-forward block of the shipped model.
+published circuits), then the model, which docs/inference-proof.md, section 10, explains. Nothing in the model was
+run but the feed-forward block of the shipped model.
 """
 
 from __future__ import annotations
