@@ -36,7 +36,8 @@ def profiles(context: click.Context, as_json: bool) -> None:
                 profile.read_trusted_file(one.path(name), digest)
         circuits = [late_circuit.load_circuit(name) for name in sorted(late_circuit.trusted())]
         activations = [feedforward_circuit.load_circuit(name) for name in sorted(feedforward_circuit.trusted())]
-        for circuit in (*circuits, *activations):
+        further: list[SimilarityCircuit | ActivationCircuit] = [*circuits, *activations]
+        for circuit in further:
             for name, digest in circuit.files().items():
                 profile.read_trusted_file(circuit.folder / name, digest)
     except VerifierError as error:
