@@ -46,6 +46,7 @@ def profiles(context: click.Context, as_json: bool) -> None:
             "comparisons": [
                 {
                     "name": circuit.name,
+                    "kind": circuit.kind,
                     "sha256": circuit.sha256.hex(),
                     "files": {name: digest.hex() for name, digest in sorted(circuit.files().items())},
                 }
@@ -56,7 +57,7 @@ def profiles(context: click.Context, as_json: bool) -> None:
     else:
         click.echo("\n\n".join(as_text(one) for one in found))
         for circuit in circuits:
-            click.echo(f"\nsimilarity circuit of profile {circuit.name}, for proven comparisons")
+            click.echo(f"\n{circuit.kind} circuit {circuit.name}, for proven comparisons")
             click.echo(f"  digest   SHA-256 {circuit.sha256.hex()} of circuit.json, pinned in this verifier")
 
 
