@@ -44,7 +44,7 @@ WHY = {
     9: "Ties each S'' to the rows of its own bundle, and to challenges drawn after everything else.",
     10: "Shows that each S'' is the terms of its bundle's rows under P', which nobody knew before both commitments.",
 }
-NOT_PROVEN_ALWAYS = (
+NOT_PROVEN = (
     "Who copied from whom: the ICS is symmetric. Which commitment was there first must be shown by other means.",
     "Which checkpoints were committed: that takes an opening of each bundle (huref-verify BUNDLE --weights --opening).",
     "That either maker serves the committed weights: that takes an inference proof.",
@@ -66,11 +66,15 @@ MEANING = {
     "of one had the other's weights.",
     "inconclusive": "More alike than most unrelated models, or nobody measured how alike those are, and not enough "
     "to say that the two have a common base.",
-    "at least, inconclusive": "The ICS reaches the threshold. That alone does not say that the two have a common base, "
-    "or nobody measured how alike unrelated models are; it does not say that they have none either.",
     "independent": "As alike as unrelated models are. The committed weights are unrelated, or one was changed until "
     "the terms no longer show it. If the two fingerprints match all the same, one was built to match the other.",
 }
+
+
+MEANING_REACHED = (
+    "The ICS reaches the threshold. That alone does not say that the two have a common base, or nobody measured how "
+    "alike unrelated models are; it does not say that they have none either."
+)
 
 
 @dataclass(frozen=True)
@@ -114,13 +118,14 @@ class LateReport:
         """What that means, in words; empty when nothing was shown."""
         if self.shown is None:
             return ""
-        hidden = self.at_least is not None and self.at_least.likeness == "inconclusive"
-        return MEANING["at least, inconclusive" if hidden else self.shown.likeness]
+        if self.at_least is not None and self.at_least.likeness == "inconclusive":
+            return MEANING_REACHED
+        return MEANING[self.shown.likeness]
 
     @property
     def not_proven(self) -> tuple[str, ...]:
         """What it does not show."""
-        lines = list(NOT_PROVEN_ALWAYS)
+        lines = list(NOT_PROVEN)
         if self.at_least is not None:
             lines.append(NOT_PROVEN_HIDDEN)
         if self.challenge is None:
