@@ -4,10 +4,11 @@
     python -m tests.benchmarks.comparison --size base                 a size class that has none
     ... --at-least 0.9                                                 only that the ICS is at least so high
     ... --verify-runs 1                                                instead of 5, of which the middle one counts
+    ... --cache DIR                                                    use and keep proving keys there
 
 For a size class, the packages are copied into a temporary folder, where a profile of it with a new development SRS is
-published, pinned and used by the plain commands. Keys lie in a temporary folder either way. Wall seconds say little on
-a busy machine: processor seconds and the load are given beside them.
+published, pinned and used by the plain commands. Keys lie in a temporary folder too, unless one is given. Wall seconds
+say little on a busy machine: processor seconds and the load are given beside them.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ def main() -> None:
     which.add_argument("--size", choices=list(SIZE_CLASSES))
     parser.add_argument("--at-least")
     parser.add_argument("--verify-runs", type=int, default=VERIFY_RUNS)
+    parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="huref-bench-") as scratch_name:
         scratch = Path(scratch_name)
-        fresh = {"XDG_CACHE_HOME": str(scratch / "cache")}
+        fresh = {"XDG_CACHE_HOME": str((given.cache or scratch / "cache").absolute())}
         profile = given.profile or publish(given.size, scratch / "copy", fresh)
         rows = measure(profile, scratch, fresh, given.at_least, given.verify_runs)
     size = given.size or load_profile(given.profile).size.name
