@@ -12,10 +12,12 @@ import numpy as np
 import onnx
 import pytest
 
+from circuits import keys, proofs
 from circuits.comparisons import THRESHOLD, load_similarity_circuit
 from circuits.errors import UsageError
 from circuits.size_classes import FIELD_MODULUS as P
 from circuits.threshold_circuit import threshold_graph
+from prover.bundle import Proof
 from prover.late import Request
 from prover.proving import prove_part
 from tests.adversarial.comparison_cheats import (
@@ -74,6 +76,31 @@ def test_the_honest_one_is_accepted_and_hides_the_ics(pair, honest, tmp_path):
     *norms, missing = proof_of(honest.files, "similarity.json").instances
     assert missing == 0 and len(norms) == 12
     assert np.abs(np.array(norms, dtype=float) / (pair.profile.g**2 << 16) - 1).max() < 1e-3
+
+
+def test_the_bit_turns_exactly_at_the_sum(pair, honest):
+    """The circuit's sum of products is the exact one, rounded; a threshold one unit above it is not reached."""
+    circuit, count = pair.threshold.circuit, 6 * pair.profile.g**2
+    key = keys.key_of(circuit)
+
+    def missing(threshold: int) -> int:
+        answer = proofs.prove(
+            [*honest.s_vectors, [threshold]],
+            compiled=key.compiled,
+            pk=key.pk,
+            vk=circuit.files.vk,
+            settings=circuit.files.settings,
+            srs=circuit.srs,
+            time_limit_s=600,
+        )
+        return Proof.from_worker(answer).instances[-1]
+
+    high = 6 * pair.profile.g**2 << 16
+    total = high - missing(high)
+    a, b = ([x - P if x > P // 2 else x for x in vector[:count]] for vector in honest.s_vectors)
+    exact = sum(x * y for x, y in zip(a, b, strict=True)) / 2 ** (2 * pair.profile.shift - 16)
+    assert abs(total - exact) < count, "rounding an entry to the nearest moves the sum by less than a unit"
+    assert (missing(total), missing(total + 1)) == (0, 1)
 
 
 def test_an_honest_prover_refuses_what_is_not_so(pair, honest, tmp_path):
