@@ -17,8 +17,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.harness import Harness, Target
+from tests.fuzz.mutators import RandomDice, change_json
 from verifier.cli import main
 from verifier.errors import Rejected
+from verifier.late_artefact import read_statement
 from verifier.late_ics import late_seed
 from verifier.late_page import late_page
 from verifier.late_report import LateReport
@@ -26,7 +29,7 @@ from verifier.late_threshold import ProvenAtLeast, check_missing, proven_at_leas
 from verifier.late_verify import verify_comparison
 from verifier.verify import Options
 
-from .conftest import ASSETS
+from .conftest import ASSETS, canonical
 from .conftest import PAIR as BUNDLES
 
 CHALLENGE = "5df4f979e36cd5d6a5216652fcb34fa08bc88bba11af6a965f74e2c0ad24d82a"
@@ -164,6 +167,25 @@ def test_public_values(comparison, change, step, words):
     change(document["instances"])
     path.write_text(json.dumps(document))
     ended(verify(comparison), "rejected", step, words)
+
+
+def _run_statement(data: bytes) -> str:
+    statement = read_statement(data)
+    assert canonical(json.loads(data)) == data
+    assert statement.at_least is None or 1 <= statement.at_least <= 10**6
+    assert statement.challenge is None or len(statement.challenge) == 32
+    assert json.loads(data)["type"].endswith("=1") == (statement.at_least is None and statement.challenge is None)
+    return "accepted"
+
+
+def test_a_changed_statement_is_read_or_refused():
+    """As tests/fuzz does it: a value that holds what is said of it, or a typed error."""
+    seeds = [(ASSETS / name / "comparison.json").read_bytes() for name in ("comparison", "comparison_at_least")]
+    harness = Harness(Target("comparison", "comparison.json", _run_statement, lambda: seeds, change_json, 1, 4096))
+    for number in range(1000):
+        harness.one(change_json(RandomDice(number), seeds[number % 2]))
+    assert not harness.findings, harness.findings
+    assert len(harness.outcomes) > 3 and harness.outcomes["accepted"]
 
 
 # ---------------------------------------- the stated error
