@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from circuits import keys, srs
+from circuits.activation_circuit import CIRCUIT
 from circuits.activations import load_activation_circuit
-from circuits.comparisons import load_similarity_circuit
+from circuits.comparisons import KINDS, load_similarity_circuit
 from circuits.curve_files import MAX_K, read_curve_file
 from circuits.digests import sha256_file
 from circuits.errors import UsageError
@@ -29,12 +30,13 @@ def _notice(text: str) -> None:
 
 
 def _circuits(profile: Profile) -> dict[str, keys.Published]:
-    """A profile's circuits by name, with the similarity and activation circuits that go with it, if published."""
+    """A profile's circuits by name, with those for comparisons and blocks that go with it, as far as published."""
     found = {name: keys.published_circuit(profile, name) for name in CIRCUITS}
-    for load in (load_similarity_circuit, load_activation_circuit):
+    for kind in KINDS:
         with contextlib.suppress(UsageError):
-            circuit = load(profile).circuit
-            found[circuit.files.name] = circuit
+            found[kind] = load_similarity_circuit(profile, kind=kind).circuit
+    with contextlib.suppress(UsageError):
+        found[CIRCUIT] = load_activation_circuit(profile).circuit
     return found
 
 
@@ -45,12 +47,12 @@ def circuits_group() -> None:
 
 @circuits_group.command("build")
 @_profile_option
-@click.option("--comparison", is_flag=True, help="Also the similarity circuit's key, for huref compare --prove.")
-@click.option("--feedforward", is_flag=True, help="Also the activation circuit's key, for huref feedforward.")
+@click.option("--comparison", is_flag=True, help="Also the keys for huref compare --prove and --at-least.")
+@click.option("--feedforward", is_flag=True, help="Also the key for huref feedforward.")
 def build(profile_name: str, comparison: bool, feedforward: bool) -> None:
     """Build a profile's proving keys into the user's cache, once: half a minute on 2 cores, for large-dev one."""
     found = _circuits(load_profile(profile_name))
-    asked = {"similarity": comparison, "activation": feedforward}
+    asked = {**dict.fromkeys(KINDS, comparison), CIRCUIT: feedforward}
     for name, circuit in found.items():
         if not asked.get(name, True):
             continue

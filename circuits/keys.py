@@ -50,9 +50,9 @@ def cache_folder() -> Path:
 
 
 def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
-    """ezkl's run arguments for a circuit of this name. Every one that soundness hangs on is written out.
+    """ezkl's run arguments for a circuit, by name: `link`, `encoder`, `similarity`, `threshold` or `activation`.
 
-    Source of the reasons: docs/ezkl-notes.md.
+    Every one that soundness hangs on is written out. Source of the reasons: docs/ezkl-notes.md.
     """
     common = {
         "input_visibility": "polycommit",

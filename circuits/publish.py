@@ -132,7 +132,7 @@ def publish_circuit(
         usable = _usable_rows(files, size, srs_path)
         # a proof of zeros, for its length: every circuit accepts them
         proof = proofs.prove(
-            [[0] * size.length] * len(graph.graph.input),
+            [[0] * one.type.tensor_type.shape.dim[0].dim_value for one in graph.graph.input],
             compiled=scratch / "circuit.ezkl",
             pk=scratch / "pk.key",
             vk=files.vk,

@@ -37,6 +37,7 @@ class ActivationCircuit:
     limit: int
     rest_bits: int
     circuit: Circuit
+    kind: str = "activation"
 
     def files(self) -> dict[str, bytes]:
         """Every file that the document names: name in the folder -> SHA-256."""

@@ -1,7 +1,7 @@
-"""The published similarity circuit, pinned by `trust.json` (docs/comparison.md section 6).
+"""Published circuits that compare two bundles, of two kinds, pinned by `trust.json` (docs/comparison.md section 6).
 
-It is no part of a profile: it depends on the size class, the SRS, g and shift alone, so profiles that share these share
-it.
+They are no part of a profile: each depends on the size class, the SRS, g and shift alone, so profiles that share these
+share it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from verifier.statement import SizeClass, SrsDigests, read_size_class, read_srs
 from verifier.strict_json import Reader
 
 DOCUMENT = "circuit.json"
+SIMILARITY, THRESHOLD = "similarity", "threshold"
 _REINSTALL = "reinstall huref-zk, or check the source out again"
 
 
 @dataclass(frozen=True)
 class SimilarityCircuit:
-    """`circuit.json`, typed. `scale`: outputs count units of 2^-scale."""
+    """`circuit.json`, typed. `kind`: similarity or threshold. `scale`: outputs count units of 2^-scale."""
 
     name: str
+    kind: str
     sha256: bytes
     folder: Path
     size_class: SizeClass
@@ -51,14 +53,14 @@ def trusted() -> dict[str, bytes]:
 
 
 def circuits_folder() -> Path:
-    """Where similarity circuits lie: inside the installed package, or in a source checkout's artifacts."""
+    """Where they lie: inside the installed package, or in a source checkout's artifacts."""
     here = Path(__file__).resolve().parent
     installed = here / "published_comparisons"
     return installed if installed.is_dir() else here.parent / "artifacts" / "comparisons"
 
 
 def load_circuit(name: str) -> SimilarityCircuit:
-    """The published similarity circuit called `name`, from the table of trusted ones.
+    """The published circuit called `name`, from the table of trusted ones.
 
     Raises:
         UnknownVersion: this version does not know it.
@@ -67,25 +69,28 @@ def load_circuit(name: str) -> SimilarityCircuit:
     pinned = trusted().get(name)
     if pinned is None:
         raise UnknownVersion(
-            f"similarity circuit {ascii(name)[:60]} is unknown; known: {', '.join(sorted(trusted())) or 'none'}",
+            f"circuit {ascii(name)[:60]} for comparisons is unknown; known: {', '.join(sorted(trusted())) or 'none'}",
             code="unknown-circuit",
             hint="upgrade huref-zk if the comparison is newer; otherwise nobody published its circuit",
         )
     folder = circuits_folder() / name
     data = read_trusted_file(folder / DOCUMENT, pinned, limits.MAX_PROFILE_BYTES)
     try:
-        fields = Reader(strict_json.parse(data, DOCUMENT, limits.MAX_PROFILE_BYTES), DOCUMENT)
-        return _read(fields, pinned, folder)
+        value = strict_json.parse(data, DOCUMENT, limits.MAX_PROFILE_BYTES)
+        declared = str(value.get("type")) if isinstance(value, dict) else ""
+        kind = THRESHOLD if declared.startswith(f"application/vnd.huref-zk.{THRESHOLD}circuit+") else SIMILARITY
+        return _read(Reader(value, DOCUMENT), kind, pinned, folder)
     except (Rejected, Unreadable) as error:
         raise BadInstallation(f"{folder}: {error.message}", hint=_REINSTALL) from None
 
 
-def _read(fields: Reader, sha256: bytes, folder: Path) -> SimilarityCircuit:
-    fields.media_type("similaritycircuit")
+def _read(fields: Reader, kind: str, sha256: bytes, folder: Path) -> SimilarityCircuit:
+    fields.media_type(f"{kind}circuit")
     size_class = read_size_class(fields.nested("size_class"))
     srs = fields.nested("srs")
     result = SimilarityCircuit(
         name=fields.text("name"),
+        kind=kind,
         sha256=sha256,
         folder=folder,
         size_class=size_class,

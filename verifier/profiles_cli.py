@@ -47,19 +47,16 @@ def profiles(context: click.Context, as_json: bool) -> None:
         document = {
             "type": "application/vnd.huref-zk.profiles+json;version=1",
             "profiles": [as_document(one) for one in found],
-            "comparisons": [_circuit_document(circuit) for circuit in circuits],
+            "comparisons": [_circuit_document(circuit) | {"kind": circuit.kind} for circuit in circuits],
             "activations": [_circuit_document(circuit) for circuit in activations],
         }
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo("\n\n".join(as_text(one) for one in found))
-        for what, use, found_circuits in (
-            ("similarity", "proven comparisons", circuits),
-            ("activation", "feed-forward proofs", activations),
-        ):
-            for circuit in found_circuits:
-                click.echo(f"\n{what} circuit of profile {circuit.name}, for {use}")
-                click.echo(f"  digest   SHA-256 {circuit.sha256.hex()} of circuit.json, pinned in this verifier")
+        for circuit in further:
+            use = "feed-forward proofs" if isinstance(circuit, ActivationCircuit) else "proven comparisons"
+            click.echo(f"\n{circuit.kind} circuit {circuit.name}, for {use}")
+            click.echo(f"  digest   SHA-256 {circuit.sha256.hex()} of circuit.json, pinned in this verifier")
 
 
 def _circuit_document(circuit: SimilarityCircuit | ActivationCircuit) -> dict[str, Any]:
