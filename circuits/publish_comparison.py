@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from circuits.command_group import RefusingCommand
 from circuits.comparisons import CIRCUIT, DOCUMENT, dependencies, files_in
 from circuits.digests import sha256_file, write_atomically
 from circuits.profiles import Profile, load_profile
@@ -44,7 +45,7 @@ def publish_comparison(folder: Path, profile: Profile) -> dict[str, Any]:
     return document
 
 
-@click.command()
+@click.command(cls=RefusingCommand)
 @click.option("--profile", "profile_name", default="tiny-dev", show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="Default: artifacts/comparisons/PROFILE.")
 @click.option("--trust-file", type=click.Path(path_type=Path), default=Path("verifier/trust.json"), show_default=True)
