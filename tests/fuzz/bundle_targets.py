@@ -91,9 +91,10 @@ def change_statement(dice: Dice, data: bytes) -> bytes:
 def run_comparison(data: bytes) -> str:
     statement = late_artefact.read_statement(data)
     assert strict_json.canonical(json.loads(data)) == data
-    for side in statement.sides:
-        assert (len(side.cm), len(side.statement_sha256), len(side.c)) == (32, 32, 6)
-        assert all(c >= 0 for c in side.c)
+    for name, side in zip("ab", statement.sides, strict=True):  # whether c_t is in range is step 3's
+        plain = json.loads(data)[name]
+        assert [str(c) for c in side.c] == plain["c"] and len(side.c) == 6
+        assert (side.cm.hex(), side.statement_sha256.hex()) == (plain["cm"], plain["statement"])
     return ACCEPTED
 
 
