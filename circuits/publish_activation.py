@@ -15,6 +15,7 @@ import click
 
 from circuits.activation_circuit import CIRCUIT, ActivationScale, activation_graph
 from circuits.activations import DOCUMENT, dependencies, files_in
+from circuits.command_group import RefusingCommand
 from circuits.digests import sha256_file, write_atomically
 from circuits.profiles import Profile, load_profile
 from circuits.publish import publish_circuit
@@ -46,7 +47,7 @@ def publish_activation(folder: Path, profile: Profile, entries: int) -> dict[str
     return document
 
 
-@click.command()
+@click.command(cls=RefusingCommand)
 @click.option("--profile", "profile_name", default="tiny-dev", show_default=True)
 @click.option("--entries", default=SHIPPED_ENTRIES, show_default=True, help="Hidden entries of all activations.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Default: artifacts/activations/PROFILE.")

@@ -228,7 +228,8 @@ def summary_line(report: Report) -> str:
 def counts_text(reports: Sequence[Report]) -> str:
     """The last line for many bundles."""
     count = {verdict: sum(report.verdict == verdict for report in reports) for verdict in VERDICTS}
-    text = f"{len(reports)} bundles: " + ", ".join(f"{number} {verdict}" for verdict, number in count.items())
+    noun = "bundle" if len(reports) == 1 else "bundles"
+    text = f"{len(reports)} {noun}: " + ", ".join(f"{number} {verdict}" for verdict, number in count.items())
     if any(report.development_srs and report.failure is None for report in reports):
         text += f". [development SRS]: {DEVELOPMENT_WARNING}"
     return text

@@ -32,7 +32,7 @@ from tests.fuzz.mutators import (
     chunk,
     one_of,
 )
-from verifier import encoder, limits, strict_json
+from verifier import encoder, late_artefact, limits, strict_json
 from verifier.bundle import FILE_LIMITS, OPTIONAL, parse_bundle, read_bundle, read_files, read_proof, read_zip
 from verifier.curve import to_file_form
 from verifier.encoding import BASE_MODULUS, FIELD_MODULUS, field_element, split_points, strict_base64
@@ -86,6 +86,22 @@ def change_statement(dice: Dice, data: bytes) -> bytes:
         with contextlib.suppress(ValueError, RecursionError, TypeError):
             return json.dumps(json.loads(changed), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     return changed
+
+
+def run_comparison(data: bytes) -> str:
+    statement = late_artefact.read_statement(data)
+    assert strict_json.canonical(json.loads(data)) == data
+    for name, side in zip("ab", statement.sides, strict=True):  # whether c_t is in range is step 3's
+        plain = json.loads(data)[name]
+        assert [str(c) for c in side.c] == plain["c"] and len(side.c) == 6
+        assert (side.cm.hex(), side.statement_sha256.hex()) == (plain["cm"], plain["statement"])
+    return ACCEPTED
+
+
+def seeds_comparison() -> Iterable[bytes]:
+    """One of each kind in the verifier's assets: the shipped ones lie in zips."""
+    for path in sorted(ASSETS.glob("comparison*/comparison.json")):
+        yield path.read_bytes()
 
 
 def run_proof(data: bytes) -> str:

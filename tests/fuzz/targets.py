@@ -22,6 +22,15 @@ _ROWS = (
         4,
         4096,
     ),
+    (
+        "comparison",
+        "comparison.json of a proven comparison",
+        bundles.run_comparison,
+        bundles.seeds_comparison,
+        bundles.change_statement,
+        3,
+        4096,
+    ),
     ("proof", "link.json, encoder.json", bundles.run_proof, bundles.seeds_proof, change_json, 8, 4096),
     ("points", "commitments.bin", bundles.run_points, bundles.seeds_points, bundles.change_points, 30, 512),
     (
