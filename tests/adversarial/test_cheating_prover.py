@@ -61,8 +61,7 @@ def test_honest_bundle_is_accepted(world, tmp_path):
     """The control: everything below differs from this in one step."""
     report = verify(world.honest.files, tmp_path)
     assert report.verdict == "accepted", report.failure
-    statuses = {check.step: check.status.value for check in report.checks}
-    assert statuses == dict.fromkeys(range(1, 11), "passed") | {12: "not checked"}  # nobody signed it
+    assert all(check.status.value == "passed" for check in report.checks if check.step != 12)  # nobody signed it
 
 
 def test_step8_false_terms(swapped, tmp_path):
