@@ -142,7 +142,8 @@ def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -
         return key
     usual = "half a minute" if circuit.size.k < 14 else "a minute"
     notice(
-        f"building the {circuit.files.name} circuit's proving key once, at most {usual} on 2 cores, kept in {folder}"
+        f"building the {circuit.files.name} circuit's proving key once, at most {usual} on 2 idle cores, "
+        f"kept in {folder}"
     )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
