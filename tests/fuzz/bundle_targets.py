@@ -32,7 +32,7 @@ from tests.fuzz.mutators import (
     chunk,
     one_of,
 )
-from verifier import encoder, late_artefact, limits, strict_json
+from verifier import encoder, feedforward_artefact, feedforward_relation, late_artefact, limits, strict_json
 from verifier.bundle import FILE_LIMITS, OPTIONAL, parse_bundle, read_bundle, read_files, read_proof, read_zip
 from verifier.curve import to_file_form
 from verifier.encoding import BASE_MODULUS, FIELD_MODULUS, field_element, split_points, strict_base64
@@ -102,6 +102,28 @@ def seeds_comparison() -> Iterable[bytes]:
     """One of each kind in the verifier's assets: the shipped ones lie in zips."""
     for path in sorted(ASSETS.glob("comparison*/comparison.json")):
         yield path.read_bytes()
+
+
+def run_feedforward(data: bytes) -> str:
+    """The statement; and x and y from the same bytes, taken as integers of 8 bytes."""
+    numbers = data[: len(data) // 32 * 32]
+    try:
+        x, y = feedforward_relation.read_integers(numbers, len(numbers) // 32, 2)
+    except Rejected:
+        x, y = [], []
+    for row in x:
+        assert all(abs(n) <= 2**8 * 2 for n in feedforward_relation.normalise(row, 1))
+    assert all(abs(value) < 2**62 for row in y for value in row)
+    statement = feedforward_artefact.read_statement(data)
+    plain = json.loads(data)
+    assert strict_json.canonical(plain) == data
+    assert [str(c) for c in statement.scale] == [plain["scale"][role] for role in ("gate", "up", "down")]
+    assert (statement.cm.hex(), str(statement.epsilon)) == (plain["bundle"]["cm"], plain["epsilon"])
+    return ACCEPTED
+
+
+def seeds_feedforward() -> Iterable[bytes]:
+    yield (ASSETS / "feedforward" / "feedforward.json").read_bytes()
 
 
 def run_proof(data: bytes) -> str:

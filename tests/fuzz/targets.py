@@ -31,6 +31,15 @@ _ROWS = (
         3,
         4096,
     ),
+    (
+        "feedforward",
+        "feedforward.json and activations.bin of a proven block",
+        bundles.run_feedforward,
+        bundles.seeds_feedforward,
+        bundles.change_statement,
+        3,
+        4096,
+    ),
     ("proof", "link.json, encoder.json", bundles.run_proof, bundles.seeds_proof, change_json, 8, 4096),
     ("points", "commitments.bin", bundles.run_points, bundles.seeds_points, bundles.change_points, 30, 512),
     (
