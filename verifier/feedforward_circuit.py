@@ -9,40 +9,25 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from verifier import limits, strict_json
-from verifier.errors import BadInstallation, Rejected, UnknownVersion, Unreadable
-from verifier.profile import Circuit, Profile, read_published_circuit, read_trusted_file, trusted_section
-from verifier.statement import SizeClass, SrsDigests, read_size_class, read_srs
+from verifier import published_circuit
+from verifier.profile import Profile, read_published_circuit, trusted_section
+from verifier.published_circuit import DOCUMENT, PublishedCircuit, load_document
+from verifier.statement import read_size_class, read_srs
 from verifier.strict_json import Reader
-
-DOCUMENT = "circuit.json"
-_REINSTALL = "reinstall huref-zk, or check the source out again"
 
 
 @dataclass(frozen=True)
-class ActivationCircuit:
+class ActivationCircuit(PublishedCircuit):
     """`circuit.json`, typed.
 
     `entries`: how many entries of its inputs it reads; `fraction`: fractional bits of a gate entry; `limit`: the
     largest that an honest prover has; `rest_bits`: R, rests and up entries are in [-2^(R-1), 2^(R-1)).
     """
 
-    name: str
-    sha256: bytes
-    folder: Path
-    size_class: SizeClass
-    srs: SrsDigests
     entries: int
     fraction: int
     limit: int
     rest_bits: int
-    circuit: Circuit
-    kind: str = "activation"
-
-    def files(self) -> dict[str, bytes]:
-        """Every file that the document names: name in the folder -> SHA-256."""
-        digests = self.circuit.digests
-        return {"circuit.onnx": digests.onnx, "settings.json": digests.settings, "vk.key": digests.vk}
 
 
 @functools.cache
@@ -56,41 +41,27 @@ def trusted() -> dict[str, bytes]:
 
 
 def circuits_folder() -> Path:
-    """Where activation circuits lie: inside the installed package, or in a source checkout's artifacts."""
-    here = Path(__file__).resolve().parent
-    installed = here / "published_activations"
-    return installed if installed.is_dir() else here.parent / "artifacts" / "activations"
+    """Where they lie."""
+    return published_circuit.circuits_folder("activations")
 
 
 def load_circuit(name: str) -> ActivationCircuit:
     """The published activation circuit called `name`, from the table of trusted ones.
 
     Raises:
-        UnknownVersion: this version does not know it.
-        BadInstallation: its files are not the ones the table pins.
+        UnknownVersion, BadInstallation: see `load_document`.
     """
-    pinned = trusted().get(name)
-    if pinned is None:
-        raise UnknownVersion(
-            f"activation circuit {ascii(name)[:60]} is unknown; known: {', '.join(sorted(trusted())) or 'none'}",
-            code="unknown-circuit",
-            hint="upgrade huref-zk if the proof is newer; otherwise nobody published its circuit",
-        )
-    folder = circuits_folder() / name
-    data = read_trusted_file(folder / DOCUMENT, pinned, limits.MAX_PROFILE_BYTES)
-    try:
-        fields = Reader(strict_json.parse(data, DOCUMENT, limits.MAX_PROFILE_BYTES), DOCUMENT)
-        return _read(fields, pinned, folder)
-    except (Rejected, Unreadable) as error:
-        raise BadInstallation(f"{folder}: {error.message}", hint=_REINSTALL) from None
+    return load_document(name, trusted(), circuits_folder(), "feed-forward proofs", _read)
 
 
-def _read(fields: Reader, sha256: bytes, folder: Path) -> ActivationCircuit:
+def _read(value: object, sha256: bytes, folder: Path) -> ActivationCircuit:
+    fields = Reader(value, DOCUMENT)
     fields.media_type("activationcircuit")
     size_class = read_size_class(fields.nested("size_class"))
     srs = fields.nested("srs")
     result = ActivationCircuit(
         name=fields.text("name"),
+        kind="activation",
         sha256=sha256,
         folder=folder,
         size_class=size_class,

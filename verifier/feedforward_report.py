@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from verifier.errors import Rejected, VerifierError
+from verifier.errors import VerifierError
 from verifier.report import (
     DEVELOPMENT_WARNING,
-    EXIT_ACCEPTED,
-    EXIT_REJECTED,
-    EXIT_UNDECIDED,
     Check,
+    Judged,
     Report,
     check_text,
     printable,
@@ -71,8 +69,10 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class FeedForwardReport:
+class FeedForwardReport(Judged):
     """A whole verification. `bundle`: the report on the bundle, if it was reached."""
+
+    steps = STEPS
 
     path: str
     bundle_path: str
@@ -85,18 +85,6 @@ class FeedForwardReport:
     pinned: dict[str, str] = field(default_factory=dict)
 
     @property
-    def verdict(self) -> str:
-        """accepted, rejected or undecided."""
-        if self.failure is None:
-            return "accepted"
-        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
-
-    @property
-    def exit_code(self) -> int:
-        """0 accepted, 3 undecided, 4 rejected."""
-        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
-
-    @property
     def development_srs(self) -> bool:
         """The proofs rest on a development SRS."""
         return self.bundle is not None and bool(self.bundle.development_srs)
@@ -105,10 +93,8 @@ class FeedForwardReport:
         """The one line that counts."""
         warning = f" [{DEVELOPMENT_WARNING}]" if self.development_srs else ""
         if self.failure is not None or self.outcome is None:
-            step = self.failure.step if self.failure else 0
-            where = f"at step {step} ({STEPS[step]})" if step in STEPS else "before step 1"
             message = printable(self.failure.message) if self.failure else "no outcome"
-            return f"{self.verdict.upper()} {where}: {message}{warning}"
+            return f"{self.verdict.upper()} {self.failed_where()}: {message}{warning}"
         one = self.outcome
         return (
             f"ACCEPTED: the feed-forward part of block {one.layer}, with the committed up and down rows and the gate "

@@ -36,7 +36,7 @@ from verifier.feedforward_relation import (
 from verifier.feedforward_report import FeedForwardCheck, FeedForwardReport, Outcome
 from verifier.profile import read_trusted_file
 from verifier.report import Report, Status
-from verifier.verify import Accepted, Options, verify_with
+from verifier.verify import Accepted, Options, require_accepted, verify_with
 from verifier.workers import Deadline, Keys, Workers
 
 FAMILIES = ("llama",)
@@ -88,7 +88,7 @@ class _Run:
 
         self.begin(2)
         self.bundle_report, accepted = verify_with(workers, self.bundle, self.options)
-        side = _accepted(self.bundle_report, accepted)
+        side = require_accepted("the bundle is", self.bundle_report, accepted)
         self.passed(f"accepted, cm {side.cm.hex()[:16]}...")
 
         self.begin(3)
@@ -169,26 +169,8 @@ class _Run:
             outcome=self.outcome if failure is None else None,
             seconds=seconds,
             files=dict(self.proof.digests) if self.proof else {},
-            pinned=_pinned(self.circuit) if self.circuit else {},
+            pinned=self.circuit.pinned() if self.circuit else {},
         )
-
-
-def _pinned(circuit: ActivationCircuit) -> dict[str, str]:
-    return {"circuit.json": circuit.sha256.hex()} | {name: sha.hex() for name, sha in sorted(circuit.files().items())}
-
-
-def _accepted(report: Report, accepted: Accepted | None) -> Accepted:
-    """The accepted bundle.
-
-    Raises:
-        Rejected, Undecided: as the bundle was.
-    """
-    if accepted is not None:
-        return accepted
-    failure = report.failure
-    message, hint = (failure.message, failure.hint) if failure else ("no verdict", "")
-    kind = Rejected if report.verdict == "rejected" else Undecided
-    raise kind(f"the bundle is {report.verdict} {report.failed_where()}: {message}", hint=hint, code="bundle")
 
 
 def check_statement(proof: FeedForward, side: Accepted, circuit: ActivationCircuit) -> None:
