@@ -91,7 +91,7 @@ def prove(
     if profile_name is None:
         srs = " under the ceremony's SRS" if profile.document["srs"]["trust"] == "ceremony" else ""
         progress.notice(f"profile {profile.name}, the smallest published one{srs} that admits this model")
-    path = secret_path or secret_files.default_path(source.weights_sha256)
+    path = secret_path or secret_files.default_path(source.weights_sha256, profile.name)
     secret = secret_files.load_or_create(path, target, source.weights_sha256)
     everything_public = canonical(build_statement(profile, source, (), metadata))
     with job(everything_public, source.weights_sha256, secret.seed) as work:
