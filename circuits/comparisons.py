@@ -1,7 +1,7 @@
-"""Published similarity circuits, each with the document that pins it.
+"""Published circuits that compare two bundles' terms, of two kinds, each with the document that pins it.
 
 A document names what its circuit depends on and nothing else: a profile that is published again with another generator
-or other tokens keeps its similarity circuit. Source: docs/comparison.md, section 6. The verifier reads the same files
+or other tokens keeps its circuits. Source: docs/comparison.md, section 6. The verifier reads the same files
 by its own code.
 """
 
@@ -19,12 +19,14 @@ from circuits.keys import Published
 from circuits.profiles import CircuitFiles, Profile
 
 DOCUMENT = "circuit.json"
-CIRCUIT = "similarity"
+SIMILARITY, THRESHOLD = "similarity", "threshold"
+KINDS = (SIMILARITY, THRESHOLD)
+NAME_SUFFIX = {SIMILARITY: "", THRESHOLD: "-threshold"}
 
 
 @dataclass(frozen=True)
 class SimilarityCircuit:
-    """A published similarity circuit, every file already compared with its digest. `scale`: of its outputs, in bits."""
+    """A published circuit of either kind, every file already compared with its digest."""
 
     name: str
     document: dict[str, Any]
@@ -38,7 +40,7 @@ class SimilarityCircuit:
 
 
 def comparisons_folder() -> Path:
-    """Where similarity circuits lie: in the installed verifier, or in a source checkout's artifacts/."""
+    """Where they lie: in the installed verifier, or in a source checkout's artifacts/."""
     spec = importlib.util.find_spec("verifier")  # located, never imported: prover and verifier share no code
     if spec is not None and spec.origin is not None:
         installed = Path(spec.origin).parent / "published_comparisons"
@@ -47,8 +49,13 @@ def comparisons_folder() -> Path:
     return Path(__file__).resolve().parent.parent / "artifacts" / "comparisons"
 
 
+def media_type(kind: str) -> str:
+    """The type of a document that pins a circuit of this kind."""
+    return f"application/vnd.huref-zk.{kind}circuit+json;version=1"
+
+
 def dependencies(profile: Profile) -> dict[str, Any]:
-    """What a similarity circuit depends on, as its document says it."""
+    """What such a circuit depends on, as its document says it."""
     return {
         "size_class": profile.document["size_class"],
         "srs": {key: profile.document["srs"][key] for key in ("sha256", "verify_sha256")},
@@ -57,10 +64,10 @@ def dependencies(profile: Profile) -> dict[str, Any]:
     }
 
 
-def files_in(folder: Path, record: dict[str, Any]) -> CircuitFiles:
+def files_in(folder: Path, record: dict[str, Any], kind: str = SIMILARITY) -> CircuitFiles:
     """The circuit's three files in `folder`."""
     return CircuitFiles(
-        CIRCUIT,
+        kind,
         folder / "circuit.onnx",
         folder / "settings.json",
         folder / "vk.key",
@@ -69,25 +76,28 @@ def files_in(folder: Path, record: dict[str, Any]) -> CircuitFiles:
     )
 
 
-def load_similarity_circuit(profile: Profile, published: Path | None = None) -> SimilarityCircuit:
-    """The similarity circuit that goes with `profile`, of those in `published` (by default where they are published).
+def load_similarity_circuit(
+    profile: Profile, published: Path | None = None, kind: str = SIMILARITY
+) -> SimilarityCircuit:
+    """The circuit of this kind that goes with `profile`, of those in `published` (by default where they are published).
 
     Raises UsageError when there is none, CircuitError for a file that is not the published one.
     """
     for path in sorted((published or comparisons_folder()).glob(f"*/{DOCUMENT}")):
         document = json.loads(path.read_text())
-        if all(document[key] == value for key, value in dependencies(profile).items()):
-            return _checked(path, document, profile)
+        wanted = {"type": media_type(kind), **dependencies(profile)}
+        if all(document[key] == value for key, value in wanted.items()):
+            return _checked(path, document, profile, kind)
     raise UsageError(
-        f"no similarity circuit is published for profile {profile.name}",
+        f"no {kind} circuit is published for profile {profile.name}",
         step="comparison",
         hint="maintainers: python -m circuits.publish_comparison",
     )
 
 
-def _checked(path: Path, document: dict[str, Any], profile: Profile) -> SimilarityCircuit:
+def _checked(path: Path, document: dict[str, Any], profile: Profile, kind: str) -> SimilarityCircuit:
     record = document["circuit"]
-    files = files_in(path.parent, record)
+    files = files_in(path.parent, record, kind)
     for name, digest in files.digests().items():
         if record[name] != digest:
             raise CircuitError(

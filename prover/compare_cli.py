@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from circuits.errors import UsageError
-from prover.late_cli import prove_comparison
+from prover.late_cli import prove_comparison, read_request
 from prover.own_verifier import COMPARE, run_verifier
 
 
@@ -43,6 +43,12 @@ from prover.own_verifier import COMPARE, run_verifier
     metavar="COMPARISON",
     help="With --prove: what to write, a folder, or an archive if it ends in .zip or .huref.",
 )
+@click.option("--at-least", metavar="T", help="With --prove: show only that the ICS is at least T, and not how high.")
+@click.option(
+    "--challenge",
+    metavar="HEX",
+    help="With --prove: 64 hex digits that an auditor named after both commitments; the projection hangs on them too.",
+)
 @click.option("--force", is_flag=True, help="With --prove: replace an existing comparison.")
 @click.option("-q", "--quiet", is_flag=True, help="With --prove: no progress on stderr.")
 @click.pass_context
@@ -57,6 +63,8 @@ def compare(
     secrets: tuple[Path, Path] | None,
     checkpoints: tuple[Path, Path] | None,
     target: Path | None,
+    at_least: str | None,
+    challenge: str | None,
     force: bool,
     quiet: bool,
 ) -> None:
@@ -77,8 +85,13 @@ def compare(
                 step="comparison",
                 hint="huref-verify COMPARISON BUNDLE_A BUNDLE_B takes them",
             )
-        prove_comparison((left, right), checkpoints, secrets, target, force=force, as_json=as_json, quiet=quiet)
+        request = read_request(at_least, challenge)
+        prove_comparison(
+            (left, right), checkpoints, secrets, target, request, force=force, as_json=as_json, quiet=quiet
+        )
         return
+    if at_least is not None or challenge is not None:
+        raise UsageError("--at-least and --challenge go with --prove", step="comparison")
     arguments = ["--allow-dev-srs"] * allow_dev_srs + ["--json"] * as_json
     arguments += [] if report is None else ["--report", os.fspath(report)]
     arguments += [] if time_limit is None else ["--time-limit", time_limit]

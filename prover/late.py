@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits import keys
-from circuits.comparisons import SimilarityCircuit
+from circuits.comparisons import SIMILARITY, THRESHOLD, SimilarityCircuit
 from circuits.errors import BundleError, CircuitError, UsageError
 from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
@@ -34,10 +34,13 @@ from prover.statement import canonical
 from prover.terms import ExactArray, FingerprintInput, Projection, projected_terms, projection, scale_integers
 from prover.transcript import Transcript
 
-STATEMENT_TYPE = "application/vnd.huref-zk.provencomparison+json;version=1"
-SIMILARITY_TYPE = "application/vnd.huref-zk.similarity+json;version=1"
+STATEMENT_TYPE = "application/vnd.huref-zk.provencomparison+json;version={}"
+PROOF_TYPE = "application/vnd.huref-zk.{}+json;version=1"
 SIDES = ("a", "b")
 DOMAIN = b"huref-zk/v1/comparison-transcript"
+MILLIONTHS = 1_000_000  # a threshold counts these
+CHALLENGE_BYTES = 32
+ROUNDING_SHIFT = 13  # whether a threshold is reached is left to the proof within 2^-13 of the sum
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,45 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What else is asked of a comparison. Both None: version 1, the ICS itself.
+
+    `at_least`: show no more than that the ICS reaches so many millionths. `challenge`: 32 bytes that somebody named
+    after both commitments, for P'.
+    """
+
+    at_least: int | None = None
+    challenge: bytes | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which circuit proves it."""
+        return SIMILARITY if self.at_least is None else THRESHOLD
+
+
+@dataclass(frozen=True)
 class ProvenComparison:
-    """What a run gives: the artefact's files, and the ICS that its public sums say."""
+    """What a run gives: the artefact's files, and the ICS that its public sums say; None where they hide it."""
 
     files: dict[str, bytes]
-    ics: float
+    ics: float | None
 
 
-def late_seed(one: str, other: str) -> bytes:
-    """The seed of P': `SHA3-256("huref-zk/v1/late-projection" || smaller cm || larger cm)`, from cms in hex."""
-    cms = sorted([bytes.fromhex(one), bytes.fromhex(other)])
-    return hashlib.sha3_256(b"huref-zk/v1/late-projection" + b"".join(cms)).digest()
+def late_seed(one: str, other: str, challenge: bytes | None = None) -> bytes:
+    """The seed of P', from cms in hex.
+
+    `SHA3-256("huref-zk/v1/late-projection" || smaller cm || larger cm)`, or with a challenge
+    `SHA3-256("huref-zk/v1/late-projection-challenge" || smaller cm || larger cm || challenge)`.
+    """
+    cms = b"".join(sorted([bytes.fromhex(one), bytes.fromhex(other)]))
+    if challenge is None:
+        return hashlib.sha3_256(b"huref-zk/v1/late-projection" + cms).digest()
+    return hashlib.sha3_256(b"huref-zk/v1/late-projection-challenge" + cms + challenge).digest()
+
+
+def threshold_sum(at_least: int, g: int, scale: int) -> int:
+    """The least sum of products that shows an ICS of `at_least` millionths: `ceil(6 T at_least / 10^6)`."""
+    return -(-TERM_COUNT * (g**2 << scale) * at_least // MILLIONTHS)
 
 
 def check_comparable(profile: Profile, left: CommittedRows, right: CommittedRows) -> None:
@@ -103,7 +134,9 @@ class ComparisonProver:
         session: bytes,
         job: Job,
         progress: Progress | None = None,
+        request: Request | None = None,
     ) -> None:
+        self.request = request or Request()
         self.profile, self.circuit, self.sides, self.session, self.job = profile, circuit, sides, session, job
         self.progress = progress or Progress.silent()
         self.size = profile.size
@@ -142,9 +175,9 @@ class ComparisonProver:
             "points.bin": points_file,
             "link-a.json": links[0].document(LINK_TYPE),
             "link-b.json": links[1].document(LINK_TYPE),
-            "similarity.json": similarity.document(SIMILARITY_TYPE),
+            "similarity.json": similarity.document(PROOF_TYPE.format(self.request.kind)),
         }
-        return ProvenComparison(files, ics_of(similarity.instances))
+        return ProvenComparison(files, ics_of(similarity.instances) if self.request.at_least is None else None)
 
     def check_committed(self) -> None:
         """BundleError unless the first row of every matrix, salted from the seed, is what the bundle committed to."""
@@ -163,7 +196,8 @@ class ComparisonProver:
     def late_projection(self) -> Projection:
         """P', drawn from both commitments."""
         left, right = (side.committed.cm for side in self.sides)
-        return projection(late_seed(left, right), self.sides[0].source.tokens.count, self.profile.g)
+        seed = late_seed(left, right, self.request.challenge)
+        return projection(seed, self.sides[0].source.tokens.count, self.profile.g)
 
     def terms(self, side: Side) -> ExactArray:
         """A side's six terms under P', exact integers [6, g, g]."""
@@ -184,12 +218,17 @@ class ComparisonProver:
             }
             for name, side, scale in zip(SIDES, self.sides, self.scale, strict=True)
         }
-        return {
-            "type": STATEMENT_TYPE,
+        document = {
+            "type": STATEMENT_TYPE.format(1),
             "profile": {"name": self.profile.name, "sha256": self.profile.sha256},
             "circuit": {"name": self.circuit.name, "sha256": self.circuit.sha256},
             **sides,
         }
+        if self.request == Request():
+            return document
+        challenge = self.request.challenge
+        asked = {"at_least": self.request.at_least, "challenge": None if challenge is None else challenge.hex()}
+        return {**document, **asked, "type": STATEMENT_TYPE.format(2)}
 
     def s_vector(self, index: int, terms: ExactArray) -> FieldVector:
         """S'' of a side: entry t g^2 + i g + j is c_t S_t[i][j]; fresh salt."""
@@ -199,8 +238,41 @@ class ComparisonProver:
         return pad(entries, vector_salt(side.seed, self.transcript.state, label, self.session), self.size)
 
     def similarity_proof(self, s_vectors: Sequence[FieldVector]) -> Proof:
-        """The similarity circuit's proof on both S''."""
-        return prove_part(self.job, "similarity-proof", self.circuit.circuit, s_vectors, self.size, self.progress)
+        """The similarity circuit's proof on both S''; or the threshold circuit's, on the threshold too.
+
+        UsageError when the ICS does not reach the threshold.
+        """
+        inputs = list(s_vectors)
+        if self.request.at_least is not None:
+            self.check_reached(s_vectors, self.request.at_least)
+            inputs.append([self.threshold(self.request.at_least)])
+        proof = prove_part(self.job, "similarity-proof", self.circuit.circuit, inputs, self.size, self.progress)
+        if self.request.at_least is not None and proof.instances[-1] != 0:
+            raise self.not_reached("by a rounding", self.request.at_least)
+        return proof
+
+    def threshold(self, at_least: int) -> int:
+        """The threshold circuit's third input."""
+        return threshold_sum(at_least, self.profile.g, self.circuit.scale)
+
+    def check_reached(self, s_vectors: Sequence[FieldVector], at_least: int) -> None:
+        """UsageError when the terms' products are clearly too small: known before anything is proven."""
+        count = TERM_COUNT * self.profile.g**2
+        a, b = ([x - FIELD_MODULUS if x > FIELD_MODULUS // 2 else x for x in vector[:count]] for vector in s_vectors)
+        # in units of 2^-scale: entries are divided by 2^(shift - scale), sums by 2^scale; each rounds by less than 1
+        total = sum(x * y for x, y in zip(a, b, strict=True)) >> (2 * self.profile.shift - self.circuit.scale)
+        if total + (total >> ROUNDING_SHIFT) + count < self.threshold(at_least):
+            ics = total / (TERM_COUNT * (self.profile.g**2 << self.circuit.scale))
+            raise self.not_reached(f"about {ics:+.4f},", at_least)
+
+    @staticmethod
+    def not_reached(found: str, at_least: int) -> UsageError:
+        """Why nothing can be proven."""
+        return UsageError(
+            f"the ICS under this projection is {found} below {at_least / MILLIONTHS:g}: nothing can be proven",
+            step="comparison",
+            hint="give a lower --at-least, or leave it away to prove the ICS itself",
+        )
 
     def link_witness(self, index: int, s_vector: FieldVector) -> LinkWitness:
         """A side's link argument under P', with challenges of its own."""

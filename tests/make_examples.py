@@ -16,7 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLES = ROOT / "artifacts" / "bundles"
 PICTURE = ROOT / "docs" / "fingerprints.png"
 MODELS = ("base", "offspring", "independent")
-COMPARED = ROOT / "artifacts" / "compared"  # base with each of the others, proven while the seeds are at hand
+COMPARED = ROOT / "artifacts" / "compared"  # base with the others, proven while the seeds are at hand
+COMPARISONS = {  # file -> the other model, and what is asked beside the ICS
+    "base-offspring.huref": ("offspring", ()),
+    "base-independent.huref": ("independent", ()),
+    "base-offspring-at-least.huref": ("offspring", ("--at-least", "0.9")),
+}
+FEED_FORWARD = ROOT / "artifacts" / "feedforward" / "base"  # base's last block on 8 activations of its own
 LARGE = {"base-large.huref": "large-dev"}  # base once more, under another profile
 
 
@@ -27,13 +33,24 @@ def prove(model: str, target: Path, profile: str, secret: Path) -> None:
     subprocess.run([*command, *options, "--profile", profile], cwd=ROOT, check=True)
 
 
-def compare(other: str, target: Path, secrets: Path) -> None:
+def compare(other: str, target: Path, secrets: Path, asked: tuple[str, ...] = ()) -> None:
     """The proven comparison of base and another of the shipped models."""
     command = [sys.executable, "-m", "prover.cli", "compare", "--force", "-o", str(target)]
     names = ("base", other)
     command += ["--prove", *(str(secrets / f"{name}.json") for name in names)]
     command += ["--weights", *(f"artifacts/models/{name}" for name in names)]
-    subprocess.run([*command, *(str(BUNDLES / name) for name in names)], cwd=ROOT, check=True)
+    subprocess.run([*command, *asked, *(str(BUNDLES / name) for name in names)], cwd=ROOT, check=True)
+
+
+def feed_forward(secret: Path, scratch: Path) -> None:
+    """The last block of base, on what enters it at the first 8 tokens of a sentence."""
+    inputs = scratch / "x.npy"
+    subprocess.run(
+        [sys.executable, "-m", "fpm.activations", "artifacts/models/base", "-o", str(inputs)], cwd=ROOT, check=True
+    )
+    command = [sys.executable, "-m", "prover.cli", "feedforward", str(BUNDLES / "base"), "--force"]
+    command += ["--weights", "artifacts/models/base", "--secret", str(secret), "--inputs", str(inputs)]
+    subprocess.run([*command, "-o", str(FEED_FORWARD)], cwd=ROOT, check=True)
 
 
 def main() -> None:
@@ -46,8 +63,9 @@ def main() -> None:
             pictures.append(
                 Image.open(target / "fingerprint.png").convert("RGB").resize((256, 256), Image.Resampling.LANCZOS)
             )
-        for other in MODELS[1:]:
-            compare(other, COMPARED / f"base-{other}.huref", Path(scratch, "private"))
+        for name, (other, asked) in COMPARISONS.items():
+            compare(other, COMPARED / name, Path(scratch, "private"), asked)
+        feed_forward(Path(scratch, "private", "base.json"), Path(scratch))
         for name, profile in LARGE.items():
             prove("base", BUNDLES / name, profile, Path(scratch, "private", f"{name}.json"))
     sheet = Image.new("RGB", (3 * 256 + 4 * 16, 256 + 56), "white")

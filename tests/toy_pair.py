@@ -1,23 +1,26 @@
-"""The toy pair: two models under the toy profile (k = 9), their bundles and similarity circuit, read as a prover does.
+"""The toy pair: two models under the toy profile (k = 9), their bundles and circuits, read as a prover does.
 
 All of it lies in tests/verifier/assets, made by make_assets.py and make_comparison_assets.py. A proof takes a second.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from circuits import size_classes
-from circuits.comparisons import SimilarityCircuit, load_similarity_circuit
+from circuits.comparisons import THRESHOLD, SimilarityCircuit, load_similarity_circuit
 from circuits.profiles import Profile, load_profile
 from prover.bundle_reader import read_rows
-from prover.late import Side
+from prover.late import Request, Side
 from prover.terms import TermRules, load_fingerprint_input
 
 ASSETS = Path(__file__).parent / "verifier" / "assets"
 TOY = size_classes.SizeClass("toy", 9, 4, 4, 2**7, 6, 4)
 NAME = "toy-dev"
+AT_LEAST = Request(850_000, hashlib.sha256(b"toy challenge: public, for tests").digest())
+"""What tests/verifier/assets/comparison_at_least was asked for. The ICS is 0.8917 under that challenge."""
 SEEDS = (b"toy seed: public, only for tests", b"toy seed: public, only for test2")
 
 
@@ -27,6 +30,7 @@ class ToyPair:
 
     profile: Profile
     circuit: SimilarityCircuit
+    threshold: SimilarityCircuit
     sides: tuple[Side, Side]
 
 
@@ -47,4 +51,5 @@ def toy_pair() -> ToyPair:
     circuit = load_similarity_circuit(profile, ASSETS / "comparisons")
     a = toy_side(profile, ASSETS / "model", ASSETS / "bundle", SEEDS[0])
     b = toy_side(profile, ASSETS / "model_b", ASSETS / "bundle_b", SEEDS[1])
-    return ToyPair(profile, circuit, (a, b))
+    threshold = load_similarity_circuit(profile, ASSETS / "comparisons", THRESHOLD)
+    return ToyPair(profile, circuit, threshold, (a, b))

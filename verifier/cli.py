@@ -15,7 +15,9 @@ import click
 from verifier import __version__
 from verifier.batch import default_jobs, find_bundles, verify_many
 from verifier.compare_cli import compare
-from verifier.errors import VerifierError
+from verifier.errors import Rejected, VerifierError
+from verifier.feedforward_artefact import is_feed_forward
+from verifier.feedforward_cli import feed_forward_command
 from verifier.files import write_atomically
 from verifier.identity import Identity, read_identity
 from verifier.junit import junit
@@ -37,6 +39,7 @@ from verifier.report import (
     worst_exit_code,
 )
 from verifier.sarif import sarif
+from verifier.strict_json import hex64
 from verifier.verify import Options, verify_bundle
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -93,6 +96,11 @@ class _WithWords(click.Command):
     metavar="KEY_OR_ID",
     help="Who must have signed: a public key's PEM file, a key's id, or sigstore:WHO@https://ISSUER.",
 )
+@click.option(
+    "--challenge",
+    metavar="HEX",
+    help="Of a comparison: the number that you named after both commitments, 64 hex digits.",
+)
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--report", "page_file", type=_FILE, metavar="FILE", help="Also write one HTML page for people.")
@@ -113,6 +121,7 @@ def main(
     weights: Path | None,
     opening: Path | None,
     identity: str | None,
+    challenge: str | None,
     allow_dev_srs: bool,
     as_json: bool,
     page_file: Path | None,
@@ -123,7 +132,8 @@ def main(
     """Verify each fingerprint BUNDLE, a directory or zip.
 
     One bundle: every check is shown. Several, or --recursive: a line each, in parallel. If the first is a proven
-    comparison (huref compare --prove), its two bundles follow: COMPARISON BUNDLE_A BUNDLE_B.
+    comparison (huref compare --prove), its two bundles follow: COMPARISON BUNDLE_A BUNDLE_B; if it is a feed-forward
+    proof (huref feedforward), its bundle follows: PROOF BUNDLE.
 
     Exit codes, the worst of all bundles: 0 accepted, 2 wrong usage, 3 undecided, 4 rejected.
     """
@@ -148,7 +158,15 @@ def main(
     if not recursive and is_comparison(bundles[0]):
         if any(option is not None for option in (weights, identity, junit_file, sarif_file)):
             raise click.UsageError("--weights, --opening, --identity, --junit and --sarif are about bundles alone")
-        sys.exit(comparison_command(bundles, options, as_json, page_file))
+        sys.exit(comparison_command(bundles, options, as_json, page_file, _challenge(challenge)))
+    if challenge is not None:
+        raise click.UsageError("--challenge is about a comparison: COMPARISON BUNDLE_A BUNDLE_B")
+    if not recursive and is_feed_forward(bundles[0]):
+        if any(option is not None for option in (weights, identity, page_file, junit_file, sarif_file)):
+            raise click.UsageError(
+                "--weights, --opening, --identity, --report, --junit and --sarif are about bundles alone"
+            )
+        sys.exit(feed_forward_command(bundles, options, as_json))
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
     written = [
@@ -170,6 +188,13 @@ def _identity(text: str) -> Identity:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no file name"
         raise click.UsageError(f"--identity: {printable(text)}: {reason}") from None
+
+
+def _challenge(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else hex64(text, "--challenge")
+    except Rejected as error:
+        raise click.UsageError(error.message) from None
 
 
 def _find(given: tuple[Path, ...]) -> list[Path]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifier import limits, strict_json
 from verifier.bundle import Package, ProofFile, read_files, read_proof
 from verifier.encoding import POINT_BYTES, split_points
 from verifier.errors import Rejected
+from verifier.late_circuit import SIMILARITY, THRESHOLD
 from verifier.late_ics import SIDES
+from verifier.late_threshold import MILLIONTHS
 from verifier.statement import TERMS, Y_POINTS, Statement
 from verifier.strict_json import Reader
 from verifier.transcript import (
@@ -54,13 +56,24 @@ class SideClaim:
 
 @dataclass(frozen=True)
 class ComparisonStatement:
-    """`comparison.json`, typed; not yet compared with bundles and profile."""
+    """`comparison.json`, typed; not yet compared with bundles and profile.
+
+    `at_least`: in millionths; the ICS is shown to reach it and hidden otherwise. None: the ICS itself is shown.
+    `challenge`: 32 bytes on which P' hangs too.
+    """
 
     profile_name: str
     profile_sha256: bytes
     circuit_name: str
     circuit_sha256: bytes
     sides: tuple[SideClaim, SideClaim]
+    at_least: int | None = None
+    challenge: bytes | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which circuit proves it: similarity or threshold."""
+        return SIMILARITY if self.at_least is None else THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -86,32 +99,38 @@ def read_artefact(path: Path) -> Artefact:
     data = files[STATEMENT]
     if len(files["points.bin"]) != 2 * POINTS_A_SIDE * POINT_BYTES:
         raise Rejected(f"points.bin: not {2 * POINTS_A_SIDE} points of 64 bytes", code="length")
+    statement = read_statement(data)
     return Artefact(
-        statement=read_statement(data),
+        statement=statement,
         statement_bytes=data,
         points=files["points.bin"],
         links=(
             read_proof(files["link-a.json"], "link", "link-a.json"),
             read_proof(files["link-b.json"], "link", "link-b.json"),
         ),
-        similarity=read_proof(files["similarity.json"], "similarity"),
+        similarity=read_proof(files["similarity.json"], statement.kind, "similarity.json"),
         digests={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     )
 
 
 def is_comparison(path: Path) -> bool:
-    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one.
+    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one."""
+    return holds(path, STATEMENT)
 
-    What has a bundle's statement too is judged as a bundle: no bundle gets out of that by naming this file.
+
+def holds(path: Path, statement: str) -> bool:
+    """Whether `path` is a folder with a file called `statement`, or a zip that names one; never raises.
+
+    What has a bundle's statement too is judged as a bundle: no bundle gets out of that by naming another file.
     """
     try:
         if path.is_dir():
             names = {entry.name for entry, _ in zip(path.iterdir(), range(limits.MAX_ENTRIES + 1), strict=False)}
-            return STATEMENT in names and BUNDLE_STATEMENT not in names
+            return statement in names and BUNDLE_STATEMENT not in names
         if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
             return False
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return data.find(STATEMENT.encode()) >= 0 and data.find(BUNDLE_STATEMENT.encode()) < 0
+            return data.find(statement.encode()) >= 0 and data.find(BUNDLE_STATEMENT.encode()) < 0
     except (OSError, ValueError):
         return False
 
@@ -124,7 +143,7 @@ def read_statement(data: bytes) -> ComparisonStatement:
     """
     value = strict_json.parse(data, STATEMENT, limits.MAX_STATEMENT_BYTES)
     fields = Reader(value, STATEMENT)
-    fields.media_type("provencomparison")
+    version = fields.media_type("provencomparison", newest=2)
     if strict_json.canonical(value) != data:
         raise Rejected(f"{STATEMENT}: not equal to its own canonical form (RFC 8785)", code="not-canonical")
     profile, circuit = fields.nested("profile"), fields.nested("circuit")
@@ -135,9 +154,23 @@ def read_statement(data: bytes) -> ComparisonStatement:
         circuit_sha256=circuit.hex64("sha256"),
         sides=(_read_side(fields.nested("a")), _read_side(fields.nested("b"))),
     )
+    if version == 2:
+        result = replace(result, at_least=_read_at_least(fields), challenge=_read_challenge(fields))
+        if result.at_least is None and result.challenge is None:
+            raise Rejected(f"{STATEMENT}: version 2 says nothing that version 1 does not say", code="schema")
     for reader in (profile, circuit, fields):
         reader.done()
     return result
+
+
+def _read_at_least(fields: Reader) -> int | None:
+    value = fields.take("at_least")
+    return None if value is None else strict_json.integer(value, f"{STATEMENT}.at_least", 1, MILLIONTHS)
+
+
+def _read_challenge(fields: Reader) -> bytes | None:
+    value = fields.take("challenge")
+    return None if value is None else strict_json.hex64(value, f"{STATEMENT}.challenge")
 
 
 def _read_side(fields: Reader) -> SideClaim:

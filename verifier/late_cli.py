@@ -16,7 +16,9 @@ from verifier.report import EXIT_USAGE
 from verifier.verify import Options
 
 
-def comparison_command(paths: tuple[Path, ...], options: Options, as_json: bool, page_file: Path | None) -> int:
+def comparison_command(
+    paths: tuple[Path, ...], options: Options, as_json: bool, page_file: Path | None, challenge: bytes | None
+) -> int:
     """Verify, print, write the page if it is asked for; the exit code.
 
     Raises:
@@ -30,7 +32,7 @@ def comparison_command(paths: tuple[Path, ...], options: Options, as_json: bool,
     def show(check: LateCheck) -> None:
         click.echo(step_text(check))
 
-    report = verify_comparison(paths[0], (paths[1], paths[2]), options, None if as_json else show)
+    report = verify_comparison(paths[0], (paths[1], paths[2]), options, None if as_json else show, challenge)
     click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
     if page_file is None:
         return report.exit_code

@@ -23,9 +23,16 @@ SUMS = 3 * TERMS  # squares of a, squares of b, products
 SIDES = ("a", "b")
 
 
-def late_seed(one: bytes, other: bytes) -> bytes:
-    """The seed of P': `SHA3-256("huref-zk/v1/late-projection" || smaller cm || larger cm)`; sides may be swapped."""
-    return hashlib.sha3_256(b"huref-zk/v1/late-projection" + min(one, other) + max(one, other)).digest()
+def late_seed(one: bytes, other: bytes, challenge: bytes | None = None) -> bytes:
+    """The seed of P'; sides may be swapped.
+
+    `SHA3-256("huref-zk/v1/late-projection" || smaller cm || larger cm)`, or with a challenge of 32 bytes
+    `SHA3-256("huref-zk/v1/late-projection-challenge" || smaller cm || larger cm || challenge)`.
+    """
+    commitments = min(one, other) + max(one, other)
+    if challenge is None:
+        return hashlib.sha3_256(b"huref-zk/v1/late-projection" + commitments).digest()
+    return hashlib.sha3_256(b"huref-zk/v1/late-projection-challenge" + commitments + challenge).digest()
 
 
 NULL = Null(effective_dimension=64, least_tokens=512)
@@ -63,12 +70,8 @@ def check_sums(instances: Sequence[int], c: Sequence[Sequence[int]], circuit: Si
     Raises:
         Rejected: a wrong count, a norm out of its bound, or a product larger than two such norms allow.
     """
-    check_count(instances)
-    target = circuit.g**2 << circuit.scale
-    worst = 0.0
-    for side, name in enumerate(SIDES):
-        norms = instances[TERMS * side : TERMS * (side + 1)]
-        worst = max(worst, check_six_norms(norms, c[side], target, f" of side {name}"))
+    check_count(instances, SUMS)
+    worst = check_norms(instances, c, circuit)
     squares_a, squares_b, products = split(instances)
     for t in range(TERMS):
         # |<q, r>|^2 <= <q, q> <r, r>; each sum was rounded by less than one unit
@@ -77,14 +80,28 @@ def check_sums(instances: Sequence[int], c: Sequence[Sequence[int]], circuit: Si
     return worst
 
 
-def check_count(instances: Sequence[int]) -> None:
-    """Exactly 18 instances.
+def check_norms(instances: Sequence[int], c: Sequence[Sequence[int]], circuit: SimilarityCircuit) -> float:
+    """The first twelve values: both sides' norms at their target. Gives the worst distance, relative to it.
+
+    Raises:
+        Rejected: a norm out of its bound.
+    """
+    target = circuit.g**2 << circuit.scale
+    worst = 0.0
+    for side, name in enumerate(SIDES):
+        norms = instances[TERMS * side : TERMS * (side + 1)]
+        worst = max(worst, check_six_norms(norms, c[side], target, f" of side {name}"))
+    return worst
+
+
+def check_count(instances: Sequence[int], expected: int) -> None:
+    """Exactly so many instances.
 
     Raises:
         Rejected: more, or fewer.
     """
-    if len(instances) != SUMS:
-        raise Rejected(f"similarity.json: {len(instances)} instances instead of {SUMS}", code="instances")
+    if len(instances) != expected:
+        raise Rejected(f"similarity.json: {len(instances)} instances instead of {expected}", code="instances")
 
 
 def split(instances: Sequence[int]) -> tuple[Sequence[int], Sequence[int], list[int]]:
@@ -112,14 +129,22 @@ def proven_ics(instances: Sequence[int], circuit: SimilarityCircuit, tokens: int
     cosines, error = [], 0.0
     for square_a, square_b, product in zip(squares_a, squares_b, products, strict=True):
         cosines.append(max(-1.0, min(1.0, product / math.sqrt(square_a * square_b))))
-        # The sums are those of integer vectors q, r whose entries are the committed ones over 2^(shift - scale), each
-        # rounded by less than 1: the vector turns by less than asin(g / |q|). Each sum was rounded by less than 1 too.
-        turns = sum(
-            math.asin(min(1.0, circuit.g / math.sqrt(float((square - 1) << circuit.scale))))
-            for square in (square_a, square_b)
-        )
+        turns = turn(square_a, circuit) + turn(square_b, circuit)
         error = max(error, turns + 3.0 / (min(square_a, square_b) - 1))
     ics = sum(cosines) / TERMS
+    return ProvenIcs(ics, tuple(cosines), error, chance(ics - error, circuit, tokens))
+
+
+def turn(square: int, circuit: SimilarityCircuit) -> float:
+    """By what angle, at most, the division turned a vector whose sum of squares is `square`; in radians.
+
+    The sum is that of an integer vector q whose entries are the committed ones over 2^(shift - scale), each rounded by
+    less than 1: the vector turns by less than asin(g / |q|). The sum itself was rounded by less than 1 too.
+    """
+    return math.asin(min(1.0, circuit.g / math.sqrt(float((square - 1) << circuit.scale))))
+
+
+def chance(ics: float, circuit: SimilarityCircuit, tokens: int) -> float | None:
+    """A bound on the chance that unrelated models have an ICS of at least this; None where nobody measured it."""
     measured = circuit.g == NULL_G and tokens >= NULL.least_tokens
-    p = p_value(ics - error, NULL, circuit.g, TERMS) if measured else None
-    return ProvenIcs(ics, tuple(cosines), error, p)
+    return p_value(ics, NULL, circuit.g, TERMS) if measured else None

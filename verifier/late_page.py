@@ -11,7 +11,8 @@ from datetime import datetime
 from verifier import __version__
 from verifier.comparison import p_text
 from verifier.late_ics import ProvenIcs
-from verifier.late_report import MEANING, NOT_PROVEN, WHY, LateCheck, LateReport
+from verifier.late_report import WHY, LateCheck, LateReport
+from verifier.late_threshold import ProvenAtLeast
 from verifier.page import document, escape, given, png_in_base64, result_mark, shape, shell_word, table_of
 from verifier.page_words import NOT_PROVEN_DEVELOPMENT
 from verifier.report import Report, Status, printable
@@ -25,6 +26,7 @@ _RESULT = {
 }
 _VERDICTS = {
     "accepted": "The ICS is proven",
+    "at least": "That the ICS reaches the threshold is proven",
     "undecided": "Undecided",
     "rejected": "Rejected",
 }
@@ -40,6 +42,7 @@ def late_page(report: LateReport, allow_development_srs: bool, when: datetime) -
         *(_picture(letter, one) for letter, one in zip(_LETTERS, report.reports, strict=False)),
         "</div>",
         *(_figures(report.ics) if report.ics else []),
+        *(_threshold(report.at_least) if report.at_least else []),
         "<h3>What was checked</h3>",
         _checks(report.checks),
         "<h3>What is not proven</h3>",
@@ -59,20 +62,21 @@ def late_page(report: LateReport, allow_development_srs: bool, when: datetime) -
 def _verdict(report: LateReport) -> str:
     lines = [
         f'<div class="verdict {report.verdict}">{shape(report.verdict)}<div>',
-        f'<h2 id="verdict">{_VERDICTS[report.verdict]}</h2>',
+        f'<h2 id="verdict">{_VERDICTS["at least" if report.at_least else report.verdict]}</h2>',
     ]
-    if report.ics is not None:
-        lines += [
-            f"<p><strong>{report.ics.likeness.capitalize()}.</strong> {escape(MEANING[report.ics.likeness])}</p>",
-            f"<p>ICS of the committed weights: <strong>{report.ics.ics:+.4f}</strong> +- {report.ics.error:.1g}. "
-            f"Chance of that among unrelated models: <strong>{escape(p_text(report.ics.p_value))}</strong>.</p>",
-        ]
+    if report.shown is not None:
+        chance = f"Chance of that among unrelated models: <strong>{escape(p_text(report.shown.p_value))}</strong>."
+        lines.append(f"<p><strong>{report.shown.likeness.capitalize()}.</strong> {escape(report.meaning)}</p>")
+        lines.append(f"<p>Of the committed weights: <strong>{escape(report.found())}</strong>. {chance}</p>")
     if report.failure is not None:
         lines.append(
             f"<p>It ended {escape(report.failed_where())}. <strong>{given(report.failure.message)}</strong></p>"
         )
         if report.failure.hint:
             lines.append(f"<p>What can be done: {given(report.failure.hint)}</p>")
+    if report.challenge is not None:
+        known = "the one that was expected" if report.challenge_expected else "who named it was not checked"
+        lines.append(f"<p>Challenge: <code>{report.challenge.hex()}</code>, {known}.</p>")
     lines += [f"<p>Comparison: {given(report.comparison)}</p>", "</div></div>"]
     if report.development_srs and report.verdict != "rejected":
         lines.append(f'<p class="caution"><strong>Mind the setup.</strong> {NOT_PROVEN_DEVELOPMENT}</p>')
@@ -101,6 +105,16 @@ def _figures(ics: ProvenIcs) -> list[str]:
     return ["<h3>How alike</h3>", table_of(rows, caption)]
 
 
+def _threshold(shown: ProvenAtLeast) -> list[str]:
+    rows = [
+        ("ICS", f"at least {shown.at_least:g}; how high is hidden"),
+        ("Error at most", f"{shown.error:.2g}"),
+        ("p-value", f"{escape(p_text(shown.p_value))}, one-sided: a bound on how often unrelated models are as alike"),
+    ]
+    caption = "From the 13 public values of the threshold proof. The projection was drawn from both commitments."
+    return ["<h3>How alike, at least</h3>", table_of(rows, caption)]
+
+
 def _checks(checks: tuple[LateCheck, ...]) -> str:
     lines = []
     for check in checks:
@@ -124,7 +138,7 @@ def _not_proven(report: LateReport) -> str:
     lines = []
     if report.verdict != "accepted":
         lines.append("<p><strong>Nothing was proven.</strong> Had it been, this would still be open:</p>")
-    return "\n".join([*lines, "<ul>", *(f"<li>{escape(text)}</li>" for text in NOT_PROVEN), "</ul>"])
+    return "\n".join([*lines, "<ul>", *(f"<li>{escape(text)}</li>" for text in report.not_proven), "</ul>"])
 
 
 def _bundle(letter: str, report: Report) -> str:
@@ -156,6 +170,8 @@ def _digests(report: LateReport) -> str:
 
 def _reproduce(report: LateReport, allow_development_srs: bool) -> str:
     words = ["huref-verify", *(shell_word(path) for path in (report.comparison, *report.paths))]
+    if report.challenge_expected and report.challenge is not None:
+        words += ["--challenge", report.challenge.hex()]
     if allow_development_srs:
         words.append("--allow-dev-srs")
     lines = [

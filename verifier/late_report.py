@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verifier.comparison import p_text
-from verifier.errors import Rejected, VerifierError
+from verifier.errors import VerifierError
 from verifier.late_ics import ProvenIcs
+from verifier.late_threshold import ProvenAtLeast
 from verifier.report import (
     DEVELOPMENT_WARNING,
-    EXIT_ACCEPTED,
-    EXIT_REJECTED,
-    EXIT_UNDECIDED,
     Check,
+    Judged,
     Report,
     check_text,
     printable,
@@ -50,7 +49,14 @@ NOT_PROVEN = (
     "That a low ICS means no common base: changes of the architecture can move the terms, and a maker may commit to "
     "weights that he does not serve.",
 )
-
+NOT_PROVEN_REDRAWN = (
+    "That the projection was drawn once: whoever committed second may have drawn some and kept the lowest ICS or the "
+    "highest. A challenge that an auditor names after both commitments ends that."
+)
+NOT_PROVEN_CHALLENGE = (
+    "Who named the challenge, and that both commitments were there before. If you did, say so with --challenge."
+)
+NOT_PROVEN_HIDDEN = "How high the ICS is: it is hidden, and a low threshold is no sign of a low ICS."
 
 MEANING = {
     "derived": "Unrelated models are not so alike, and weights built to match a known fingerprint are not either: the "
@@ -61,6 +67,12 @@ MEANING = {
     "independent": "As alike as unrelated models are. The committed weights are unrelated, or one was changed until "
     "the terms no longer show it. If the two fingerprints match all the same, one was built to match the other.",
 }
+
+
+MEANING_REACHED = (
+    "The ICS reaches the threshold. That alone does not say that the two have a common base, or nobody measured how "
+    "alike unrelated models are; it does not say that they have none either."
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,14 @@ class LateCheck(Check):
 
 
 @dataclass(frozen=True)
-class LateReport:
-    """A whole verification of a comparison. `reports`: those of the bundles that were reached, side a first."""
+class LateReport(Judged):
+    """A whole verification of a comparison. `reports`: those of the bundles that were reached, side a first.
+
+    Accepted: either `ics` or `at_least` says what was shown. `challenge`: the comparison's own; `challenge_expected`:
+    whether the verifier's user named one, which this then is.
+    """
+
+    steps = STEPS
 
     comparison: str
     paths: tuple[str, str]
@@ -86,44 +104,62 @@ class LateReport:
     seconds: float
     files: dict[str, str] = field(default_factory=dict)
     pinned: dict[str, str] = field(default_factory=dict)
+    at_least: ProvenAtLeast | None = None
+    challenge: bytes | None = None
+    challenge_expected: bool = False
 
     @property
-    def verdict(self) -> str:
-        """accepted, rejected or undecided."""
-        if self.failure is None:
-            return "accepted"
-        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
+    def shown(self) -> ProvenIcs | ProvenAtLeast | None:
+        """What an accepted comparison showed."""
+        return self.ics or self.at_least
 
     @property
-    def exit_code(self) -> int:
-        """0 accepted, 3 undecided, 4 rejected."""
-        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
+    def meaning(self) -> str:
+        """What that means, in words; empty when nothing was shown."""
+        if self.shown is None:
+            return ""
+        if self.at_least is not None and self.at_least.likeness == "inconclusive":
+            return MEANING_REACHED
+        return MEANING[self.shown.likeness]
+
+    @property
+    def not_proven(self) -> tuple[str, ...]:
+        """What it does not show."""
+        lines = list(NOT_PROVEN)
+        if self.at_least is not None:
+            lines.append(NOT_PROVEN_HIDDEN)
+        if self.challenge is None:
+            lines.append(NOT_PROVEN_REDRAWN)
+        elif not self.challenge_expected:
+            lines.append(NOT_PROVEN_CHALLENGE)
+        return tuple(lines)
 
     @property
     def development_srs(self) -> bool:
         """The proofs rest on a development SRS."""
         return any(report.development_srs for report in self.reports)
 
-    def failed_where(self) -> str:
-        """At which step it ended without being accepted."""
-        step = self.failure.step if self.failure else 0
-        return f"at step {step} ({STEPS[step]})" if step in STEPS else "before step 1"
-
     def verdict_line(self) -> str:
         """The one line that counts."""
         warning = f" [{DEVELOPMENT_WARNING}]" if self.development_srs else ""
-        if self.failure is not None or self.ics is None:
+        if self.failure is not None or self.shown is None:
             message = printable(self.failure.message) if self.failure else "no ICS"
             return f"{self.verdict.upper()} {self.failed_where()}: {message}{warning}"
-        ics = self.ics
+        drawn = "" if self.challenge is None else " and the challenge"
         return (
-            f"ACCEPTED: {ics.likeness}, ICS {ics.ics:+.4f} +- {ics.error:.1g}, {p_text(ics.p_value)}, "
-            f"proven for the committed weights under a projection drawn after both commitments{warning}"
+            f"ACCEPTED: {self.shown.likeness}, {self.found()}, {p_text(self.shown.p_value)}, "
+            f"proven for the committed weights under a projection drawn after both commitments{drawn}{warning}"
         )
+
+    def found(self) -> str:
+        """The ICS with its error, or that it is at least so high."""
+        if self.at_least is not None:
+            return f"ICS at least {self.at_least.at_least:g} (- {self.at_least.error:.1g}; how high is hidden)"
+        return f"ICS {self.ics.ics:+.4f} +- {self.ics.error:.1g}" if self.ics else "no ICS"
 
     def as_json(self) -> dict[str, Any]:
         """For machines. Keys are stable within a major version of `type`."""
-        failure, ics = self.failure, self.ics
+        failure, ics, shown = self.failure, self.ics, self.shown
         return {
             "type": "application/vnd.huref-zk.comparisonreport+json;version=1",
             "comparison": self.comparison,
@@ -136,11 +172,14 @@ class LateReport:
             "message": failure.message if failure else None,
             "hint": failure.hint if failure else None,
             "ics": ics.ics if ics else None,
-            "ics_error": ics.error if ics else None,
+            "at_least": self.at_least.at_least if self.at_least else None,
+            "ics_error": shown.error if shown else None,
             "term_cosines": list(ics.cosines) if ics else [],
-            "p_value": ics.p_value if ics else None,
-            "likeness": ics.likeness if ics else None,
-            "meaning": MEANING[ics.likeness] if ics else None,
+            "p_value": shown.p_value if shown else None,
+            "likeness": shown.likeness if shown else None,
+            "meaning": self.meaning or None,
+            "challenge": self.challenge.hex() if self.challenge else None,
+            "challenge_expected": self.challenge_expected,
             "development_srs": self.development_srs,
             "commitments": [report.commitment for report in self.reports],
             "files": self.files,
@@ -156,7 +195,7 @@ class LateReport:
                 }
                 for check in self.checks
             ],
-            "not_proven": list(NOT_PROVEN),
+            "not_proven": list(self.not_proven),
             "bundles": [report.as_json() for report in self.reports],
         }
 
@@ -175,8 +214,12 @@ def closing_text(report: LateReport) -> str:
     if report.ics is not None:
         cosines = ", ".join(f"{value:+.4f}" for value in report.ics.cosines)
         lines.append(f"Cosines of the six terms: {cosines}")
-        lines.append(f"{report.ics.likeness.capitalize()}: {MEANING[report.ics.likeness]}")
-    lines += [f"Not proven: {line}" for line in NOT_PROVEN]
+    if report.challenge is not None:
+        known = "the one that was expected" if report.challenge_expected else "who named it is not checked"
+        lines.append(f"Challenge: {report.challenge.hex()}, {known}")
+    if report.shown is not None:
+        lines.append(f"{report.shown.likeness.capitalize()}: {report.meaning}")
+    lines += [f"Not proven: {line}" for line in report.not_proven]
     if report.failure is not None and report.failure.hint:
         lines.append(f"Hint: {printable(report.failure.hint)}")
     lines.append(f"{report.seconds:.1f} seconds")

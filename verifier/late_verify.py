@@ -17,19 +17,24 @@ from verifier.errors import NotComparable, Rejected, Undecided, VerifierError
 from verifier.expected import ExpectedPoints, LinkClaim, check_link_inputs, expected_points, public_points
 from verifier.late_artefact import Artefact, ComparisonStatement, check_points, draw_challenges, read_artefact
 from verifier.late_circuit import SimilarityCircuit, fits, load_circuit
-from verifier.late_ics import SIDES, SUMS, ProvenIcs, check_count, check_sums, late_seed, proven_ics
+from verifier.late_ics import SIDES, SUMS, ProvenIcs, check_count, check_norms, check_sums, late_seed, proven_ics
 from verifier.late_report import STEPS, LateCheck, LateReport
+from verifier.late_threshold import VALUES, ProvenAtLeast, check_missing, proven_at_least, threshold_input
 from verifier.limits import C_LIMIT
 from verifier.profile import read_trusted_file
 from verifier.projection import projection
 from verifier.report import Report, Status
 from verifier.transcript import Points
-from verifier.verify import Accepted, Options, verify_with
+from verifier.verify import Accepted, Options, require_accepted, verify_with
 from verifier.workers import Deadline, Keys, Workers
 
 
 def verify_comparison(
-    path: Path, bundles: tuple[Path, Path], options: Options, on_check: Callable[[LateCheck], None] | None = None
+    path: Path,
+    bundles: tuple[Path, Path],
+    options: Options,
+    on_check: Callable[[LateCheck], None] | None = None,
+    challenge: bytes | None = None,
 ) -> LateReport:
     """Verify a comparison artefact about two bundles; never raises on what is in them.
 
@@ -38,9 +43,10 @@ def verify_comparison(
         bundles: sides a and b.
         options: what to trust; the time limit is for everything together.
         on_check: called with each check when it is done.
+        challenge: the one that the comparison must be under, if any: 32 bytes.
     """
     started = time.monotonic()
-    run = _Run(path, bundles, options, on_check or (lambda _check: None))
+    run = _Run(path, bundles, options, on_check or (lambda _check: None), challenge)
     failure: VerifierError | None = None
     try:
         with Workers(Deadline(options.time_limit_s)) as workers:
@@ -54,21 +60,33 @@ class _Run:
     """One verification under way."""
 
     def __init__(
-        self, path: Path, bundles: tuple[Path, Path], options: Options, on_check: Callable[[LateCheck], None]
+        self,
+        path: Path,
+        bundles: tuple[Path, Path],
+        options: Options,
+        on_check: Callable[[LateCheck], None],
+        challenge: bytes | None,
     ) -> None:
         self.path, self.bundles, self.options, self.on_check = path, bundles, options, on_check
+        self.challenge = challenge
         self.step = 1
         self.checks: list[LateCheck] = []
         self.reports: list[Report] = []
         self.artefact: Artefact | None = None
         self.circuit: SimilarityCircuit | None = None
-        self.ics: ProvenIcs | None = None
+        self.shown: ProvenIcs | ProvenAtLeast | None = None
 
     def all_steps(self, workers: Workers) -> None:
         """Steps 1 to 10."""
         self.begin(1)
         artefact = self.artefact = read_artefact(self.path)
         circuit = self.circuit = load_circuit(artefact.statement.circuit_name)
+        if circuit.kind != artefact.statement.kind:
+            raise Rejected(
+                f"comparison.json.circuit: a {circuit.kind} circuit, a {artefact.statement.kind} circuit is needed",
+                code="statement",
+            )
+        check_challenge(artefact.statement.challenge, self.challenge)
         self.passed("five files, within their limits, canonical where the protocol says so")
 
         sides = []
@@ -78,7 +96,7 @@ class _Run:
                 self.begin(step)
                 report, accepted = future.result()
                 self.reports.append(report)
-                sides.append(_accepted(name, report, accepted))
+                sides.append(require_accepted(f"bundle {name}", report, accepted))
                 self.passed(f"side {name}: accepted, cm {sides[-1].cm.hex()[:16]}...")
 
         self.begin(4)
@@ -94,43 +112,46 @@ class _Run:
         costly = _start(workers, artefact, sides, points, circuit)
 
         self.begin(6)
-        for side, name in enumerate(SIDES):
-            column = artefact.similarity.proof[POINT_BYTES * side : POINT_BYTES * (side + 1)]
-            if column != costly.expected[side].result().s_input:
+        proof = artefact.similarity.proof
+        columns = [proof[POINT_BYTES * i : POINT_BYTES * (i + 1)] for i in range(3)]
+        for name, column, expected in zip(SIDES, columns, costly.expected, strict=False):
+            if column != expected.result().s_input:
                 raise Rejected(
                     f"the similarity proof's input {name} is another vector than the committed S''",
                     code="similarity-input",
                 )
+        if costly.threshold is not None and columns[2:] != costly.threshold.result():
+            raise Rejected("the similarity proof's third input is another threshold", code="similarity-input")
         self.passed("the similarity proof's two input columns = C(S'') + B_sim of sides a and b")
 
         self.begin(7)
         costly.similarity_proof.result()
-        self.passed(f"{SUMS} public values, proof verified by ezkl against the published key")
+        count = len(artefact.similarity.instances)
+        self.passed(f"{count} public values, proof verified by ezkl against the published key")
 
         self.begin(8)
-        scale = [side.c for side in artefact.statement.sides]
-        worst = check_sums(artefact.similarity.instances, scale, circuit)
-        ics = proven_ics(artefact.similarity.instances, circuit, sides[0].bundle.statement.tokens.k)
-        self.passed(f"twelve norms within their bounds, {worst:.4%} off at most; ICS {ics.ics:+.5f}")
+        shown, worst = what_is_shown(artefact, circuit, sides[0].bundle.statement.tokens.k)
+        found = f"ICS {shown.ics:+.5f}" if isinstance(shown, ProvenIcs) else "nothing is missing to the threshold"
+        self.passed(f"twelve norms within their bounds, {worst:.4%} off at most; {found}")
 
         self.begin(9)
-        for name, proof, expected, public in zip(SIDES, artefact.links, costly.expected, costly.public, strict=True):
+        for name, link, points_of, public in zip(SIDES, artefact.links, costly.expected, costly.public, strict=True):
             try:
-                check_link_inputs(proof.proof, {**expected.result().link_inputs, **public.result()})
+                check_link_inputs(link.proof, {**points_of.result().link_inputs, **public.result()})
             except Rejected as error:
                 raise Rejected(f"side {name}: {error.message}", code=error.code) from None
         self.passed("24 input columns a side = the points computed from its bundle's rows, S'', y and challenges")
 
         self.begin(10)
-        for name, proof, verified in zip(SIDES, artefact.links, costly.link_proofs, strict=True):
-            if proof.instances != (0,):
+        for name, link, verified in zip(SIDES, artefact.links, costly.link_proofs, strict=True):
+            if link.instances != (0,):
                 raise Rejected(f"link-{name}.json.instances: not exactly one, equal to 0", code="instances")
             try:
                 verified.result()
             except Rejected as error:
                 raise Rejected(f"side {name}: {error.message}", code=error.code) from None
         self.passed("each side's only public value is 0, both proofs verified by ezkl against the published key")
-        self.ics = ics
+        self.shown = shown
 
     def begin(self, step: int) -> None:
         """Say which step is under way."""
@@ -150,6 +171,7 @@ class _Run:
             failure.step = failure.step or self.step
             status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
             self._add(LateCheck(failure.step, status, failure.message))
+        shown = self.shown if failure is None else None
         for step in STEPS:
             if step > len(self.checks):
                 self._add(LateCheck(step, Status.NOT_CHECKED, ""))
@@ -159,29 +181,14 @@ class _Run:
             reports=tuple(self.reports),
             checks=tuple(self.checks),
             failure=failure,
-            ics=self.ics if failure is None else None,
+            ics=shown if isinstance(shown, ProvenIcs) else None,
+            at_least=shown if isinstance(shown, ProvenAtLeast) else None,
+            challenge=self.artefact.statement.challenge if self.artefact else None,
+            challenge_expected=self.challenge is not None,
             seconds=seconds,
             files=dict(self.artefact.digests) if self.artefact else {},
-            pinned=_pinned(self.circuit) if self.circuit else {},
+            pinned=self.circuit.pinned() if self.circuit else {},
         )
-
-
-def _pinned(circuit: SimilarityCircuit) -> dict[str, str]:
-    return {"circuit.json": circuit.sha256.hex()} | {name: sha.hex() for name, sha in sorted(circuit.files().items())}
-
-
-def _accepted(name: str, report: Report, accepted: Accepted | None) -> Accepted:
-    """The accepted bundle.
-
-    Raises:
-        Rejected, Undecided: as the bundle was.
-    """
-    if accepted is not None:
-        return accepted
-    failure = report.failure
-    message, hint = (failure.message, failure.hint) if failure else ("no verdict", "")
-    kind = Rejected if report.verdict == "rejected" else Undecided
-    raise kind(f"bundle {name} {report.verdict} {report.failed_where()}: {message}", hint=hint, code="bundle")
 
 
 # ---------------------------------------- step 4
@@ -226,7 +233,7 @@ def check_statement(artefact: Artefact, sides: Sequence[Accepted], circuit: Simi
     for file, proof, published in lengths:
         if len(proof.proof) != published.proof_bytes:
             raise Rejected(f"{file}.proof: {len(proof.proof)} bytes, {published.proof_bytes} expected", code="length")
-    check_count(artefact.similarity.instances)
+    check_count(artefact.similarity.instances, SUMS if statement.at_least is None else VALUES)
 
 
 def check_comparable(sides: Sequence[Accepted]) -> None:
@@ -251,6 +258,44 @@ def check_comparable(sides: Sequence[Accepted]) -> None:
         raise NotComparable("both bundles commit to the very same rows (cm): there is nothing to compare")
 
 
+def check_challenge(stated: bytes | None, expected: bytes | None) -> None:
+    """Step 1: the challenge is the one that the verifier's user named, if he did.
+
+    Raises:
+        Undecided: he named one, and the comparison has none.
+        Rejected: it has another.
+    """
+    if expected is None or stated == expected:
+        return
+    if stated is None:
+        raise Undecided(
+            "comparison.json: no challenge, and one was expected",
+            code="challenge",
+            hint="ask its makers for a comparison under your number: huref compare --prove ... --challenge HEX",
+        )
+    raise Rejected("comparison.json.challenge: not the one that was expected", code="challenge")
+
+
+# ---------------------------------------- step 8
+
+
+def what_is_shown(
+    artefact: Artefact, circuit: SimilarityCircuit, tokens: int
+) -> tuple[ProvenIcs | ProvenAtLeast, float]:
+    """Step 8: the norms, and the ICS or that it reaches the threshold; with the norms' worst relative distance.
+
+    Raises:
+        Rejected: a norm out of its bound, an impossible product, or something is missing to the threshold.
+    """
+    instances, scale = artefact.similarity.instances, [side.c for side in artefact.statement.sides]
+    if artefact.statement.at_least is None:
+        worst = check_sums(instances, scale, circuit)
+        return proven_ics(instances, circuit, tokens), worst
+    worst = check_norms(instances, scale, circuit)
+    check_missing(instances)
+    return proven_at_least(instances, artefact.statement.at_least, circuit, tokens), worst
+
+
 # ---------------------------------------- the costly parts
 
 
@@ -262,6 +307,7 @@ class _Costly:
     public: tuple[Future[dict[int, bytes]], ...]
     link_proofs: tuple[Future[None], ...]
     similarity_proof: Future[None]
+    threshold: Future[list[bytes]] | None  # what the similarity proof's third column must be
 
 
 def _start(
@@ -285,7 +331,7 @@ def _start(
     similarity = Keys(workers.write("similarity-settings", settings), workers.write("similarity-vk", vk))
 
     drawn = draw_challenges(artefact, [side.bundle.statement for side in sides], points)
-    seed = late_seed(*(side.cm for side in sides))
+    seed = late_seed(sides[0].cm, sides[1].cm, artefact.statement.challenge)
     claims = []
     for side, own_points, claim, challenges in zip(sides, points, artefact.statement.sides, drawn, strict=True):
         statement = side.bundle.statement
@@ -305,4 +351,9 @@ def _start(
     )
     one = artefact.similarity
     judged = workers.submit(partial(workers.check_proof, one.proof, one.instances, similarity, small_srs))
-    return _Costly(expected, public, proofs, judged)
+    threshold = None
+    if artefact.statement.at_least is not None:
+        vector = [threshold_input(artefact.statement.at_least, circuit)]
+        rows = circuit.circuit.usable_rows
+        threshold = workers.submit(partial(workers.multiply, [vector], similarity, srs, rows))
+    return _Costly(expected, public, proofs, judged, threshold)

@@ -133,17 +133,18 @@ class Reader:
             self.fail(key, "missing")
         return self._left.pop(key)
 
-    def media_type(self, kind: str, version: int = 1) -> None:
-        """Field `type`. An unknown major version means "upgrade", not "forged"."""
+    def media_type(self, kind: str, newest: int = 1) -> int:
+        """Field `type`: its major version, 1 to `newest`. Another one means "upgrade", not "forged"."""
         value = self.take("type")
         match = _MEDIA_TYPE.fullmatch(value) if isinstance(value, str) else None
         if match is None or match[1] != kind:
-            self.fail("type", f"not application/vnd.huref-zk.{kind}+json;version={version}")
-        if int(match[2]) != version:
+            self.fail("type", f"not application/vnd.huref-zk.{kind}+json;version={newest}")
+        if int(match[2]) > newest:
             raise UnknownVersion(
-                f"{self.where}: version {match[2]} of the {kind} format; this verifier knows {version}",
+                f"{self.where}: version {match[2]} of the {kind} format; this verifier knows {newest}",
                 hint="upgrade: pip install --upgrade huref-zk",
             )
+        return int(match[2])
 
     def nested(self, key: str) -> Reader:
         """A nested object."""

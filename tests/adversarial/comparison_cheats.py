@@ -7,20 +7,25 @@ import hashlib
 import json
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
+import pytest
 
+import verifier.late_circuit
+import verifier.late_verify
+import verifier.profile
 from circuits import ezkl_worker, keys, proofs
 from circuits.keys import Published
 from prover.bundle import Proof
 from prover.jobs import Job
-from prover.late import ComparisonProver
+from prover.late import ComparisonProver, Request
 from tests.adversarial.cheats import CheatingProver, Deaf, relation
 from tests.toy_pair import ASSETS
 from verifier.late_verify import verify_comparison
-from verifier.verify import Options
+from verifier.verify import Options, verify_with
 
 BUNDLES = (ASSETS / "bundle", ASSETS / "bundle_b")
 SESSION = b"v" * 32
@@ -32,7 +37,7 @@ class Honest:
 
     job: Path
     files: dict[str, bytes]
-    ics: float
+    ics: float | None
     s_vectors: list[list[int]]
 
 
@@ -55,6 +60,45 @@ def proof_of(files: dict[str, bytes], name: str) -> Proof:
     return Proof(base64.b64decode(document["proof"]), tuple(int(x, 16) for x in document["instances"]))
 
 
+@contextmanager
+def trusted_toys():
+    """The toy profile and circuits, trusted; each untouched bundle is verified once."""
+    patch, known = pytest.MonkeyPatch(), {}
+
+    def digests(folder: Path, name: str) -> dict[str, bytes]:
+        return {path.parent.name: hashlib.sha256(path.read_bytes()).digest() for path in folder.glob(f"*/{name}")}
+
+    profiles, comparisons = ASSETS / "profiles", ASSETS / "comparisons"
+    patch.setattr(verifier.profile, "trusted", lambda: digests(profiles, "profile.json"))
+    patch.setattr(verifier.profile, "profiles_folder", lambda: profiles)
+    patch.setattr(verifier.late_circuit, "trusted", lambda: digests(comparisons, "circuit.json"))
+    patch.setattr(verifier.late_circuit, "circuits_folder", lambda: comparisons)
+
+    def verify_once(workers, path, options):
+        if path not in known:
+            known[path] = verify_with(workers, path, options)
+        return known[path]
+
+    patch.setattr(verifier.late_verify, "verify_with", verify_once)
+    yield
+    patch.undo()
+
+
+class Remembering(ComparisonProver):
+    """An honest prover that shows its S''."""
+
+    def similarity_proof(self, s_vectors):
+        self.seen = [list(vector) for vector in s_vectors]
+        return super().similarity_proof(s_vectors)
+
+
+def honest_run(pair, folder: Path, request: Request | None = None) -> Honest:
+    circuit = pair.threshold if request is not None and request.at_least is not None else pair.circuit
+    prover = Remembering(pair.profile, circuit, pair.sides, SESSION, Job(folder), request=request)
+    made = prover.run()
+    return Honest(folder, made.files, made.ics, prover.seen)
+
+
 class CheatingComparison(ComparisonProver):
     """A prover that does not stop at a relation that is not zero; sides in `forged` claim that it is.
 
@@ -63,12 +107,14 @@ class CheatingComparison(ComparisonProver):
 
     proven: tuple[str, ...] = ()
     forged: tuple[str, ...] = ()
+    wanted = Request()
 
     def __init__(self, pair, folder: Path, honest, *parts: str) -> None:
         self.honest = honest
         for name in parts:
             shutil.copy(honest.job / name, folder / name)
-        super().__init__(pair.profile, pair.circuit, pair.sides, SESSION, Job(folder))
+        circuit = pair.circuit if self.wanted.at_least is None else pair.threshold
+        super().__init__(pair.profile, circuit, pair.sides, SESSION, Job(folder), request=self.wanted)
         self.relations: dict[str, int] = {}
 
     def link_proof(self, name, vectors):

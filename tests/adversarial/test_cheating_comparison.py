@@ -5,17 +5,12 @@ The names carry the step of docs/comparison.md, section 7, that rejects.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
-import verifier.late_circuit
-import verifier.late_verify
-import verifier.profile
 from circuits.comparisons import load_similarity_circuit
 from circuits.errors import BundleError
 from circuits.similarity_circuit import similarity_graph
@@ -30,18 +25,18 @@ from tests.adversarial.comparison_cheats import (
     SESSION,
     CheatingComparison,
     DeafComparison,
-    Honest,
     expect_rejected,
+    honest_run,
     proof_of,
     prove_with_graph,
     relabelled,
     swapped,
+    trusted_toys,
     verify,
 )
 from tests.circuits.small import ezkl_accepts, proof_file
 from tests.conftest import alone
-from tests.toy_pair import ASSETS, NAME, toy_pair, toy_side
-from verifier.verify import verify_with
+from tests.toy_pair import ASSETS, toy_pair, toy_side
 
 
 @pytest.fixture(scope="module")
@@ -51,41 +46,15 @@ def pair():
 
 @pytest.fixture(scope="module", autouse=True)
 def toy_trusted():
-    """The toy profile and circuit, trusted; each untouched bundle is verified once."""
-    patch, known = pytest.MonkeyPatch(), {}
-
-    def digest(path: Path) -> bytes:
-        return hashlib.sha256(path.read_bytes()).digest()
-
-    profiles, comparisons = ASSETS / "profiles", ASSETS / "comparisons"
-    patch.setattr(verifier.profile, "trusted", lambda: {NAME: digest(profiles / NAME / "profile.json")})
-    patch.setattr(verifier.profile, "profiles_folder", lambda: profiles)
-    patch.setattr(verifier.late_circuit, "trusted", lambda: {NAME: digest(comparisons / NAME / "circuit.json")})
-    patch.setattr(verifier.late_circuit, "circuits_folder", lambda: comparisons)
-
-    def verify_once(workers, path, options):
-        if path not in known:
-            known[path] = verify_with(workers, path, options)
-        return known[path]
-
-    patch.setattr(verifier.late_verify, "verify_with", verify_once)
-    yield
-    patch.undo()
+    with trusted_toys():
+        yield
 
 
 @pytest.fixture(scope="module")
 def honest(pair, tmp_path_factory):
     """One honest run, its parts kept."""
-
-    class Remembering(ComparisonProver):
-        def similarity_proof(self, s_vectors):
-            self.seen = [list(vector) for vector in s_vectors]
-            return super().similarity_proof(s_vectors)
-
     with alone(tmp_path_factory, "honest-comparison") as folder:
-        prover = Remembering(pair.profile, pair.circuit, pair.sides, SESSION, Job(folder))
-        made = prover.run()
-    return Honest(folder, made.files, made.ics, prover.seen)
+        return honest_run(pair, folder)
 
 
 def test_the_honest_comparison_is_accepted(pair, honest, tmp_path):

@@ -18,7 +18,7 @@ from circuits.profiles import load_profile
 from prover import late_cli
 from prover.cli import huref
 from tests.conftest import EXAMPLE, MODELS
-from tests.toy_pair import ASSETS, NAME, toy_pair
+from tests.toy_pair import ASSETS, AT_LEAST, NAME, toy_pair
 from tests.verifier.conftest import TOY
 from verifier.late_verify import verify_comparison
 from verifier.verify import Options
@@ -39,10 +39,13 @@ def home(tmp_path, monkeypatch):
     pair = toy_pair()
     digest = bytes.fromhex
     monkeypatch.setattr(late_cli, "load_profile", lambda name: pair.profile if name == TOY else load_profile(name))
-    monkeypatch.setattr(late_cli, "load_similarity_circuit", lambda _profile: pair.circuit)
+    circuits = {"similarity": pair.circuit, "threshold": pair.threshold}
+    monkeypatch.setattr(late_cli, "load_similarity_circuit", lambda _profile, kind: circuits[kind])
     monkeypatch.setattr(verifier.profile, "trusted", lambda: {NAME: digest(pair.profile.sha256)})
     monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: ASSETS / "profiles")
-    monkeypatch.setattr(verifier.late_circuit, "trusted", lambda: {NAME: digest(pair.circuit.sha256)})
+    monkeypatch.setattr(
+        verifier.late_circuit, "trusted", lambda: {one.name: digest(one.sha256) for one in circuits.values()}
+    )
     monkeypatch.setattr(verifier.late_circuit, "circuits_folder", lambda: ASSETS / "comparisons")
     monkeypatch.setattr(late_cli, "verify_with_own_command", accept)
     return tmp_path
@@ -93,6 +96,39 @@ def test_proves_resumes_and_writes_an_archive(home, monkeypatch):
     assert 0.3 < report["ics"] < 0.99
     assert list((home / "cache" / "huref-zk" / "jobs").iterdir()) == [], "a finished job leaves nothing"
     refused(CliRunner().invoke(huref, arguments(target)), "exists already", "--force")
+
+
+def test_at_least_and_challenge(home):
+    """Too high a threshold is refused before anything is proven; one that is reached gives version 2."""
+    asked = ["--challenge", AT_LEAST.challenge.hex(), "--json", "--quiet"]
+    target = home / "out" / "comparison"
+    refused(CliRunner().invoke(huref, [*arguments(target), "--at-least", "0.95", *asked]), "+0.89", "below 0.95")
+    done = CliRunner().invoke(huref, [*arguments(target), "--at-least", "0.85", *asked])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.output)
+    assert (report["ics"], report["at_least"]) == (None, 0.85)
+    document = json.loads((target / "comparison.json").read_bytes())
+    assert document["type"].endswith("version=2") and document["at_least"] == 850_000
+    assert document["challenge"] == report["challenge"] == AT_LEAST.challenge.hex()
+    assert json.loads((target / "similarity.json").read_bytes())["instances"][12:] == ["0" * 64]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(["--at-least", value] for value in ("0", "0.0", "1.1", "-0.5", "0.1234567", "1e-1", "nan", ".5", "")),
+        *(["--challenge", value] for value in ("", "ab", "g" * 64, "A" * 64, "0" * 66)),
+    ],
+)
+def test_thresholds_and_challenges_that_are_none(home, wrong):
+    refused(CliRunner().invoke(huref, [*arguments(home / "x"), *wrong]), wrong[0], "not ")
+    good = ["--at-least", "0.5"] if wrong[0] == "--at-least" else ["--challenge", "0" * 64]
+    refused(CliRunner().invoke(huref, ["compare", *map(str, BUNDLES), *good]), "go with --prove")
+
+
+@pytest.mark.parametrize(("text", "millionths"), [("0.9", 900_000), ("1", 10**6), ("0.000001", 1), ("0.29", 290_000)])
+def test_thresholds_are_read_exactly(text, millionths):
+    assert late_cli.read_request(text, None).at_least == millionths
 
 
 def test_wrong_usage(home):

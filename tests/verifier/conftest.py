@@ -69,10 +69,10 @@ def edit() -> Callable[[Path, Callable[[dict], object]], None]:
 
 @pytest.fixture
 def circuit(toy, monkeypatch):
-    """The toy similarity circuit, trusted by this test."""
+    """The toy similarity circuit, trusted by this test like the toy threshold circuit."""
     folder = ASSETS / "comparisons"
-    digest = hashlib.sha256((folder / TOY / "circuit.json").read_bytes()).digest()
-    monkeypatch.setattr(verifier.late_circuit, "trusted", lambda: {TOY: digest})
+    digests = {path.parent.name: hashlib.sha256(path.read_bytes()).digest() for path in folder.glob("*/circuit.json")}
+    monkeypatch.setattr(verifier.late_circuit, "trusted", lambda: digests)
     monkeypatch.setattr(verifier.late_circuit, "circuits_folder", lambda: folder)
     return load_circuit(TOY)
 

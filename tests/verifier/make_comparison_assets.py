@@ -1,8 +1,9 @@
-"""Makes what tests/verifier/assets has for comparisons: a second toy model, its bundle, the circuit, a comparison.
+"""Makes what tests/verifier/assets has for comparisons: a second toy model, its bundle, the circuits, two comparisons.
 
-    python tests/verifier/make_comparison_assets.py
+    python tests/verifier/make_comparison_assets.py [--at-least]
 
-Run by hand after make_assets.py, or when the comparison's protocol changes. Under a minute. Needs the extra `prover`.
+Run by hand after make_assets.py, or when the comparison's protocol changes; with --at-least, only the threshold circuit
+and the comparison made with it are new. Under a minute. Needs the extra `prover`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp(prefix="huref-toy-cache
 
 import numpy as np  # noqa: E402
 
+from circuits.comparisons import NAME_SUFFIX, THRESHOLD  # noqa: E402
 from circuits.publish_comparison import publish_comparison  # noqa: E402
 from prover.jobs import job  # noqa: E402
 from prover.late import ComparisonProver  # noqa: E402
 from prover.prove import FingerprintProver  # noqa: E402
 from prover.terms import TermRules, load_fingerprint_input  # noqa: E402
-from tests.toy_pair import ASSETS, NAME, SEEDS, toy_pair, toy_profile  # noqa: E402
+from tests.toy_pair import ASSETS, AT_LEAST, NAME, SEEDS, toy_pair, toy_profile  # noqa: E402
 
 SESSION = b"toy session: public, for tests 2"
 NOISE = 0.3  # of a tensor's own spread: an offspring, with an ICS well below 1
@@ -48,7 +50,18 @@ def make_model(source: Path, target: Path) -> None:
     path.write_bytes(data)
 
 
-def main() -> None:
+def main(at_least_alone: bool) -> None:
+    if not at_least_alone:
+        everything_else()
+    shutil.rmtree(ASSETS / "comparison_at_least", ignore_errors=True)
+    publish_comparison(ASSETS / "comparisons" / (NAME + NAME_SUFFIX[THRESHOLD]), toy_profile(), THRESHOLD)
+    pair = toy_pair()
+    with job(os.urandom(16)) as work:
+        prover = ComparisonProver(pair.profile, pair.threshold, pair.sides, SESSION, work, request=AT_LEAST)
+        write(ASSETS / "comparison_at_least", prover.run().files)
+
+
+def everything_else() -> None:
     for name in ("model_b", "bundle_b", "comparisons", "comparison"):
         shutil.rmtree(ASSETS / name, ignore_errors=True)
     profile = toy_profile()
@@ -66,6 +79,7 @@ def main() -> None:
         "cm": made.cm,
     }
     (ASSETS / "secret_b.json").write_text(json.dumps(secret, sort_keys=True, separators=(",", ":")))
+    publish_comparison(ASSETS / "comparisons" / (NAME + NAME_SUFFIX[THRESHOLD]), profile, THRESHOLD)
     pair = toy_pair()
     with job(os.urandom(16)) as work:
         compared = ComparisonProver(pair.profile, pair.circuit, pair.sides, SESSION, work).run()
@@ -79,4 +93,4 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main("--at-least" in sys.argv[1:])

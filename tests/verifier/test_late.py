@@ -262,6 +262,8 @@ def test_step1_statement_is_canonical_and_of_a_known_version(comparison):
     path.write_bytes(json.dumps(json.loads(good)).encode())
     rejected(verify(comparison), 1, "canonical")
     path.write_bytes(good.replace(b"version=1", b"version=2"))
+    rejected(verify(comparison), 1, "at_least: missing")
+    path.write_bytes(good.replace(b"version=1", b"version=3"))
     report = verify(comparison)
     assert report.verdict == "undecided" and isinstance(report.failure, UnknownVersion)
 
