@@ -25,10 +25,14 @@ def build(shop: Workshop, recipes: Iterable[Recipe]) -> None:
     Raises:
         HurefError: an option that a recipe's maker refuses.
     """
+    # models are those of these versions: docs/evidence.md has two that came out otherwise with a newer transformers
+    libraries = f"torch-{torch.__version__}-transformers-{transformers.__version__}-peft-{peft.__version__}"
     digests: dict[str, str] = {}
     for recipe in recipes:
         read = (recipe.parent, *recipe.needs) if recipe.parent else recipe.needs
-        digest = recipe.digest(shop.size, shop.library.versions, {name: digests[name] for name in read})
+        digest = recipe.digest(
+            shop.size, f"{shop.library.versions}-{libraries}", {name: digests[name] for name in read}
+        )
         digests[recipe.name] = digest
         if not _finished(shop, recipe.name, digest):
             _make(shop, recipe, digest)
