@@ -67,12 +67,15 @@ bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, 
 	$(BIN)/python -m tests.benchmarks.shipped_model | tee $(BENCH)/shipped.json
 	$(BIN)/python -m tests.benchmarks.naive | tee $(BENCH)/naive.jsonl
 	$(BIN)/python -m tests.benchmarks.large_models $(if $(LARGE),--large) | tee $(BENCH)/models.jsonl
+	$(BIN)/python -m tests.benchmarks.feedforward | tee $(BENCH)/feedforward.jsonl
+	$(BIN)/python -m tests.benchmarks.inference_costs | tee $(BENCH)/inference.jsonl
 	$(BIN)/python -m tests.benchmarks.registry | tee $(BENCH)/registry.jsonl
 	$(BIN)/python -m tests.benchmarks.scale_report $(BENCH) $(BENCH)/scale.svg
 
 profile: $(VENV)/.all  ## maintainers: publish the profile again from fpm's files, and remake the example bundles
 	$(BIN)/python -m circuits.publish
 	$(BIN)/python -m circuits.publish_comparison
+	$(BIN)/python -m circuits.publish_activation
 	$(BIN)/python -m tests.make_examples
 
 clean:  ## remove the virtual environment and the demo

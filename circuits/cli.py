@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from circuits import keys, srs
+from circuits.activation_circuit import CIRCUIT
+from circuits.activations import load_activation_circuit
 from circuits.comparisons import KINDS, load_similarity_circuit
 from circuits.curve_files import MAX_K, read_curve_file
 from circuits.digests import sha256_file
@@ -28,11 +30,13 @@ def _notice(text: str) -> None:
 
 
 def _circuits(profile: Profile) -> dict[str, keys.Published]:
-    """A profile's circuits by name, with those for comparisons that go with it, as far as they are published."""
+    """A profile's circuits by name, with those for comparisons and blocks that go with it, as far as published."""
     found = {name: keys.published_circuit(profile, name) for name in CIRCUITS}
     for kind in KINDS:
         with contextlib.suppress(UsageError):
             found[kind] = load_similarity_circuit(profile, kind=kind).circuit
+    with contextlib.suppress(UsageError):
+        found[CIRCUIT] = load_activation_circuit(profile).circuit
     return found
 
 
@@ -44,11 +48,14 @@ def circuits_group() -> None:
 @circuits_group.command("build")
 @_profile_option
 @click.option("--comparison", is_flag=True, help="Also the keys for huref compare --prove and --at-least.")
-def build(profile_name: str, comparison: bool) -> None:
+@click.option("--feedforward", is_flag=True, help="Also the key for huref feedforward.")
+def build(profile_name: str, comparison: bool, feedforward: bool) -> None:
     """Build a profile's proving keys into the user's cache, once: half a minute on 2 cores, for large-dev one."""
     found = _circuits(load_profile(profile_name))
-    wanted = found if comparison else {name: found[name] for name in CIRCUITS}
-    for name, circuit in wanted.items():
+    asked = {**dict.fromkeys(KINDS, comparison), CIRCUIT: feedforward}
+    for name, circuit in found.items():
+        if not asked.get(name, True):
+            continue
         start = time.monotonic()
         key = keys.key_of(circuit, _notice)
         size = key.pk.stat().st_size / 1e6

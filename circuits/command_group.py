@@ -1,4 +1,4 @@
-"""The command groups' common behaviour: a project's error becomes a message on stderr and exit code 2."""
+"""The commands' common behaviour: a project's error becomes a message on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from circuits.errors import HurefError
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class CommandGroup(click.Group):
+class RefusingCommand(click.Command):
     """Turns the project's errors into a message on stderr and exit code 2; others are bugs and show as such."""
 
     def invoke(self, context: click.Context) -> object:
@@ -37,3 +37,7 @@ class CommandGroup(click.Group):
         if error.hint:
             click.echo(f"  hint: {error.hint}", err=True)
         context.exit(2)
+
+
+class CommandGroup(RefusingCommand, click.Group):
+    """The same for a group: of whichever of its commands is run."""

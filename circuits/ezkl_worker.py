@@ -12,6 +12,7 @@ import ctypes
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -122,11 +123,14 @@ def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float)
 
 @dataclass(frozen=True)
 class _Activity:
-    """What a process has done so far. `turns`: thread -> seconds on a processor, turns at it, whether it wants one."""
+    """What a process has done so far.
+
+    `turns`: thread -> seconds on a processor, turns at it, whether it wants one, how many turns others ended.
+    """
 
     processor_s: float
     moved: int  # bytes read or written
-    turns: dict[str, tuple[float, int, bool]]
+    turns: dict[str, tuple[float, int, bool, int]]
 
 
 def _activity(pid: int) -> _Activity | None:
@@ -141,17 +145,22 @@ def _activity(pid: int) -> _Activity | None:
         for task in Path(f"/proc/{pid}/task").iterdir():
             ran, _waited, count = map(int, (task / "schedstat").read_text().split())
             state = (task / "stat").read_text().rpartition(")")[2].split()[0]
-            turns[task.name] = (ran / 1e9, count, state == "R")
+            ended = re.search(r"^nonvoluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.MULTILINE)
+            turns[task.name] = (ran / 1e9, count, state == "R", int(ended[1]) if ended else 0)
     return _Activity((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sum(moved), turns)
 
 
 def _starved(before: _Activity, after: _Activity) -> bool:
-    """Whether some thread computed whenever it was let, or was not let at all."""
-    for thread, (ran, count, wants) in after.turns.items():
-        ran_before, count_before, _ = before.turns.get(thread, (0.0, 0, False))
-        if count == count_before and wants:
+    """Whether some thread computed whenever it was let, or was not let at all.
+
+    One that asks for a lock ends its turns by itself. One that computes is made to, on a very busy machine after 20 us.
+    """
+    for thread, (ran, count, wants, ended) in after.turns.items():
+        ran_before, count_before, _, ended_before = before.turns.get(thread, (0.0, 0, False, 0))
+        turns = count - count_before
+        if turns == 0 and wants:
             return True
-        if count > count_before and (ran - ran_before) / (count - count_before) > STALL_TURN_S:
+        if turns > 0 and ((ran - ran_before) / turns > STALL_TURN_S or 2 * (ended - ended_before) > turns):
             return True
     return False
 

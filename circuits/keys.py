@@ -16,7 +16,7 @@ from typing import Any
 
 import platformdirs
 
-from circuits import ezkl_worker
+from circuits import activation_circuit, ezkl_worker
 from circuits.digests import sha256_file, storage_error
 from circuits.errors import CircuitError
 from circuits.profiles import CircuitFiles, Profile
@@ -50,7 +50,7 @@ def cache_folder() -> Path:
 
 
 def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
-    """ezkl's run arguments for a circuit, by name: `link`, `encoder`, `similarity` or `threshold`.
+    """ezkl's run arguments for a circuit, by name: `link`, `encoder`, `similarity`, `threshold` or `activation`.
 
     Every one that soundness hangs on is written out. Source of the reasons: docs/ezkl-notes.md.
     """
@@ -72,6 +72,17 @@ def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
             "num_inner_cols": size.link_inner_columns,
             "decomp_base": 2**14,  # ezkl's own; the link circuit decomposes nothing
             "decomp_legs": 2,
+        }
+    if circuit == activation_circuit.CIRCUIT:
+        scale = activation_circuit.ActivationScale.of(size)
+        return {
+            **common,
+            "param_scale": scale.fraction,
+            "scale_rebase_multiplier": activation_circuit.PRODUCTS,  # no product is rescaled, so none is rounded
+            "lookup_range": [-scale.limit, scale.limit],
+            "num_inner_cols": size.activation_inner_columns,
+            "decomp_base": size.decomposition_base,
+            "decomp_legs": activation_circuit.LEGS,
         }
     return {
         **common,
@@ -131,7 +142,8 @@ def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -
         return key
     usual = "half a minute" if circuit.size.k < 14 else "a minute"
     notice(
-        f"building the {circuit.files.name} circuit's proving key once, at most {usual} on 2 cores, kept in {folder}"
+        f"building the {circuit.files.name} circuit's proving key once, at most {usual} on 2 idle cores, "
+        f"kept in {folder}"
     )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

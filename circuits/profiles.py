@@ -108,9 +108,14 @@ def profiles_folder() -> Path:
 
 
 def published() -> list[str]:
-    """Names of the published profiles, smallest size class first."""
+    """Names of the published profiles: those under the public ceremony's SRS first, smallest size class first."""
     found = {path.parent.name: json.loads(path.read_text()) for path in profiles_folder().glob("*/profile.json")}
-    return sorted(found, key=lambda name: (int(found[name]["size_class"]["k"]), name))
+
+    def place(name: str) -> tuple[bool, int, str]:
+        document = found[name]
+        return document["srs"]["trust"] != "ceremony", int(document["size_class"]["k"]), name
+
+    return sorted(found, key=place)
 
 
 def load_profile(name_or_folder: str | Path = DEFAULT_PROFILE) -> Profile:

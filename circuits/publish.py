@@ -17,10 +17,11 @@ import click
 import onnx
 
 from circuits import ezkl_worker, keys, proofs, srs
+from circuits.command_group import RefusingCommand
 from circuits.curve_files import read_curve_file, scalars
 from circuits.digests import sha256_file, write_atomically
 from circuits.encoder_circuit import encoder_circuit_graph
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, SrsError
 from circuits.link_circuit import link_graph
 from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, FPM_FILES, CircuitFiles, fpm_file
 from circuits.size_classes import RESERVED_ROWS, SizeClass, size_class
@@ -35,23 +36,23 @@ PROVE_TIME_LIMIT_S = 900.0
 # What the project publishes: size class and `shift`. Terms grow as K d sqrt(e_t), and c_t = g 2^shift / |S_t| must stay
 # between 2^10 and 2^32: docs/scale.md has what true shapes give.
 PUBLISHED = {"tiny-dev": ("tiny", 50), "large-dev": ("large", 64)}
+# The same under the public ceremony's SRS, once its files are there: docs/ceremony.md.
+CEREMONY = {"ceremony": ("tiny", 50), "ceremony-large": ("large", 64)}
 PROFILES = Path("artifacts/profiles")
 
 
 def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust: str) -> dict[str, Any]:
     """Write every file of the profile `folder`, but for the fingerprinting model, which must be there or beside it.
 
-    Returns the document. Existing SRS and settings are kept when they still fit. Raises CircuitError when ezkl refuses.
+    `trust`: `development`, an SRS is made if none is there; `ceremony`, it must be the public ceremony's, by digest.
+    Returns the document. Existing SRS and settings are kept when they still fit. Raises CircuitError when ezkl refuses,
+    SrsError when the SRS is missing or is not the ceremony's; profile.json is then not written.
     """
+    srs_path = _srs_file(folder, size, trust)
     onnx_files = {"link": link_graph(size)}
     fpm = {part: fpm_file(folder, file) for part, file in FPM_FILES.items()}
     encoder = onnx.load(str(fpm["encoder"]))
     onnx_files["encoder"] = encoder_circuit_graph(size, g, shift, encoder)
-    srs_path = folder / "srs" / f"k{size.k}.srs"
-    if not srs_path.exists():
-        if trust != "development":
-            raise CircuitError(f"{srs_path} is missing", step="publish", hint="huref srs fetch")
-        srs.generate_development(srs_path, size.k)
     records: dict[str, Any] = {}
     before = _published(folder)
     for circuit in CIRCUITS:
@@ -67,6 +68,8 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
     link = folder / "link"
     tail = 2**size.k - records["link"]["usable_rows"]
     small = srs.truncate(read_curve_file(srs_path), link / "vk.key", link / "settings.json", tail)
+    if trust == "ceremony" and hashlib.sha256(small.to_bytes()).hexdigest() != srs.ceremony_digest(1):
+        raise SrsError(f"{srs_path}: what verifying needs of it is not the ceremony's file for k=1", step="publish")
     write_atomically(folder / "srs" / "k1.srs", small.to_bytes())
     features = encoder.graph.output[0].type.tensor_type.shape.dim[0].dim_value
     scale = json.loads((folder / "encoder" / "settings.json").read_text())["model_output_scales"][0]
@@ -95,6 +98,21 @@ def publish(folder: Path, name: str, size: SizeClass, g: int, shift: int, trust:
     text = json.dumps(document, sort_keys=True, indent=1) + "\n"
     write_atomically(folder / "profile.json", text.encode())
     return document
+
+
+def _srs_file(folder: Path, size: SizeClass, trust: str) -> Path:
+    """The profile's SRS file. A development one is made if it is missing; a ceremony's is checked, never made."""
+    path = folder / "srs" / f"k{size.k}.srs"
+    if trust == "ceremony":
+        if not path.exists():
+            fetch = f"huref srs fetch -k {size.k} -o {path.parent}"
+            raise SrsError(
+                f"{path} is missing", step="publish", hint=f"{fetch}, or put the file there: docs/ceremony.md"
+            )
+        srs.check(path, srs.ceremony_digest(size.k))
+    elif not path.exists():
+        srs.generate_development(path, size.k)
+    return path
 
 
 def _published(folder: Path) -> dict[str, Any]:
@@ -176,27 +194,41 @@ def _usable_rows(files: CircuitFiles, size: SizeClass, srs_path: Path) -> int:
     raise CircuitError(f"{files.name}: usable rows not found", step="publish")
 
 
-@click.command()
+@click.command(cls=RefusingCommand)
 @click.option("--name", help="Profile to publish. Default: every one that the project publishes.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Its folder. Default: artifacts/profiles/NAME.")
 @click.option("--size", "size_name", help="Size class. Default: the published profile's, or tiny.")
 @click.option("--shift", type=int, help="S'_t has root mean square 2^shift. Default: the published profile's, or 50.")
 @click.option("--g", default=16, show_default=True)
+@click.option(
+    "--trust",
+    type=click.Choice(["development", "ceremony"]),
+    help="Whose SRS it has. Default: the ceremony's for a profile of that name, else a development one.",
+)
 @click.option("--trust-file", type=click.Path(path_type=Path), default=Path("verifier/trust.json"), show_default=True)
 def main(
-    name: str | None, folder: Path | None, size_name: str | None, shift: int | None, g: int, trust_file: Path
+    name: str | None,
+    folder: Path | None,
+    size_name: str | None,
+    shift: int | None,
+    g: int,
+    trust: str | None,
+    trust_file: Path,
 ) -> None:
-    """Publish profiles with development SRS and pin them in the verifier's trust.json.
+    """Publish profiles and pin them in the verifier's trust.json.
 
-    Whatever has not changed is kept: with a new generator alone no key is built.
+    Whatever has not changed is kept: with a new generator alone no key is built. Those under the ceremony's SRS are
+    published when they are named, and again with the others from then on: docs/ceremony.md.
     """
-    if name is None and (folder, size_name, shift) != (None, None, None):
-        raise click.UsageError("--folder, --size and --shift are of one profile: give --name")
-    for one in PUBLISHED if name is None else (name,):
-        usual_size, usual_shift = PUBLISHED.get(one, PUBLISHED[DEFAULT_PROFILE])
+    if name is None and (folder, size_name, shift, trust) != (None, None, None, None):
+        raise click.UsageError("--folder, --size, --shift and --trust are of one profile: give --name")
+    there = [one for one in CEREMONY if (PROFILES / one / "profile.json").exists()]
+    for one in [*PUBLISHED, *there] if name is None else [name]:
+        usual_size, usual_shift = {**PUBLISHED, **CEREMONY}.get(one, PUBLISHED[DEFAULT_PROFILE])
+        usual_trust = "ceremony" if one in CEREMONY else "development"
         target = folder or PROFILES / one
         size = size_class(size_name or usual_size)
-        publish(target, one, size, g, usual_shift if shift is None else shift, "development")
+        publish(target, one, size, g, usual_shift if shift is None else shift, trust or usual_trust)
         pinned = json.loads(trust_file.read_text()) if trust_file.exists() else {"profiles": {}}
         pinned["profiles"][one] = sha256_file(target / "profile.json")
         write_atomically(trust_file, (json.dumps(pinned, sort_keys=True, indent=1) + "\n").encode())

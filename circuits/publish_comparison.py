@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from circuits.command_group import RefusingCommand
 from circuits.comparisons import DOCUMENT, KINDS, NAME_SUFFIX, SIMILARITY, dependencies, files_in, media_type
 from circuits.digests import sha256_file, write_atomically
 from circuits.profiles import Profile, load_profile
@@ -45,7 +46,7 @@ def publish_comparison(folder: Path, profile: Profile, kind: str = SIMILARITY) -
     return document
 
 
-@click.command()
+@click.command(cls=RefusingCommand)
 @click.option("--profile", "profile_name", help="Default: every profile that the project publishes.")
 @click.option("--folder", type=click.Path(path_type=Path), default=COMPARISONS, show_default=True)
 @click.option("--trust-file", type=click.Path(path_type=Path), default=Path("verifier/trust.json"), show_default=True)

@@ -28,6 +28,7 @@ class SizeClass:
     decomposition_base: int  # must fit in 2^k rows: larger tables are spread over columns and slow everything
     decomposition_legs: int  # base ** legs bounds what the range check admits
     similarity_inner_columns: int = 2
+    activation_inner_columns: int = 2
 
     @property
     def length(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from fpm.synthetic import pairs
 
 Array = npt.NDArray[np.float64]
 Figures = dict[str, Any]
+Map = Callable[[npt.NDArray[Any]], Array]
+"""Terms [B,6,16,16] -> vectors [B,D], all of one norm."""
 
 TRAINING_NOISE = (0.1, 0.4)
 NOISES = (TRAINING_NOISE, *((size, size) for size in (0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2)))
@@ -73,11 +76,11 @@ def independents(vectors: npt.NDArray[Any]) -> Figures:
     }
 
 
-def offspring_rows(finger: Fingerprinter, base: npt.NDArray[Any], children: npt.NDArray[Any]) -> list[Figures]:
+def offspring_rows(finger: Map, base: npt.NDArray[Any], children: npt.NDArray[Any]) -> list[Figures]:
     """For each noise: cosines of terms and of z, and retrieval of each child's base among all bases.
 
     Args:
-        finger: encoder and head.
+        finger: encoder and head, or another map.
         base: terms [n,6,16,16].
         children: terms [len(NOISES),n,6,16,16].
     """
@@ -104,7 +107,7 @@ def offspring_rows(finger: Fingerprinter, base: npt.NDArray[Any], children: npt.
     return rows
 
 
-def at_099(finger: Fingerprinter, base: npt.NDArray[Any], children: npt.NDArray[Any]) -> Figures:
+def at_099(finger: Map, base: npt.NDArray[Any], children: npt.NDArray[Any]) -> Figures:
     """How often z's cosine is at least 0.99 where the terms' is; all noises together, training noise left out."""
     z, of_terms, of_z = finger(base), [], []
     for group in children[1:]:

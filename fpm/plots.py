@@ -173,5 +173,5 @@ def pictures_plot(curve: list[dict[str, Any]], identification: list[dict[str, An
     axes[2].set_xticks(places, [f"ICS {row['ics']}" for row in identification])
     axes[2].set_ylabel("offspring identified, 1 of 18 (%)")
     axes[2].set_ylim(0, 112)
-    axes[2].legend(fontsize=8, loc="lower left")
+    axes[2].legend(fontsize=8, loc="upper right")
     _save(figure, path)

@@ -129,6 +129,7 @@ def noise_sweep(
         children = np.stack([terms(quantized(noisy(weights, rng, size, size)), matrix) for _ in range(draws)])
         z_child = finger(children)
         of_terms, of_z = cosines(np.repeat(base, draws, 0), children), cosines(np.repeat(z, draws, 0), z_child)
+        close = of_terms >= 0.99
         rows.append(
             {
                 "noise": size,
@@ -136,6 +137,8 @@ def noise_sweep(
                 "z": of_z.mean(),
                 "z_worst": of_z.min(),
                 "largest_loss": (of_terms - of_z).max(),
+                "terms_at_0.99": int(close.sum()),
+                "z_at_0.99_of_them": int((of_z[close] >= 0.99).sum()),
                 "retrieval": ((z_child @ library.T).max(1) < of_z * Z_DIM).mean(),
             }
         )

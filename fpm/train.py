@@ -48,17 +48,30 @@ def write_record(name: str, record: dict[str, object], files: list[Path], runs: 
     versions = {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
     path = runs / f"{name}.json"
     path.write_text(json.dumps(record | {"files": digests, "versions": versions}, indent=1, default=float) + "\n")
-    curve = cast("list[dict[str, float]]", record["curve"])
-    figure, axes = plt.subplots(figsize=(5, 3), dpi=80)
-    for key in [k for k in curve[-1] if k not in ("step", "seconds")] if curve else []:
-        points = [(entry["step"], entry[key]) for entry in curve if key in entry]
-        axes.plot(*zip(*points, strict=True), label=key, linewidth=1)
-    axes.set_xlabel("step")
-    axes.legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(runs / f"{name}.png")
-    plt.close(figure)
+    draw_curve(cast("list[dict[str, float]]", record["curve"]), runs / f"{name}.png")
     return path
+
+
+def draw_curve(curve: list[dict[str, float]], path: Path) -> None:
+    """A small plot of everything that was measured along the way, each with an axis of its own.
+
+    Args:
+        curve: entries with `step`; what the last one holds is drawn.
+        path: PNG.
+    """
+    names = [name for name in curve[-1] if name not in ("step", "seconds")] if curve else []
+    columns = max(1, len(names))
+    figure, axes = plt.subplots(1, columns, figsize=(2.6 * columns, 2.4), dpi=80, squeeze=False)
+    for axis, name in zip(axes[0], names, strict=False):
+        points = [(entry["step"], entry[name]) for entry in curve if name in entry]
+        axis.plot(*zip(*points, strict=True), linewidth=1)
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -52,13 +52,13 @@ def refuse_pipes(file: Path) -> None:
         raise fault(file, "not a file", "a pipe or folder lies where a file is expected")
 
 
-def read_json(file: Path, max_bytes: int) -> dict[str, Any]:
-    """The JSON object in `file`, at most `max_bytes` long.
+def read_json(file: Path, max_bytes: int, hint: str = "") -> dict[str, Any]:
+    """The JSON object in `file`, at most `max_bytes` long; `hint`: what to do where it is missing.
 
     Raises:
         CheckpointError: missing, too long, not UTF-8, not JSON, duplicate keys, or not an object.
     """
-    return parse_json(read_bytes(file, max_bytes), file)
+    return parse_json(read_bytes(file, max_bytes, hint), file)
 
 
 def parse_json(data: bytes, file: Path | str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ FLOAT_TYPES = tuple(_ITEM_BYTES)
 """Types that are read, by their safetensors names."""
 _DISTRIBUTED_SHARD = re.compile(r"shard-[0-9]{5}-model-[0-9]{5}-of-[0-9]{5}\.safetensors")
 _BLOCK_ENTRIES = 1 << 22
+_FOLDER = "give the Hugging Face folder that holds config.json, *.safetensors and tokenizer.json"
 _STORED_TYPE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -123,7 +124,7 @@ def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) ->
             directory, "an adapter (LoRA), not a whole model", "merge it into its base model and save the result"
         )
     _refuse_other_weights(directory)
-    family, shape = parse_config(read_json(config_file, MAX_CONFIG_BYTES), config_file, families)
+    family, shape = parse_config(read_json(config_file, MAX_CONFIG_BYTES, _FOLDER), config_file, families)
     stored = _tensor_table(directory)
     tensors = {here: stored[there] for here, there in family.canonical_names(stored).items()}
     tokenizer = read_bytes(

@@ -16,6 +16,7 @@ try:
     from circuits.command_group import CommandGroup
     from prover.card_cli import card
     from prover.compare_cli import compare
+    from prover.feedforward_cli import feedforward
     from prover.ics_cli import ics
     from prover.profile_cli import profile
     from prover.prove_cli import prove
@@ -50,6 +51,7 @@ else:
     huref.add_command(card)
     huref.add_command(ics)
     huref.add_command(compare)
+    huref.add_command(feedforward)
     huref.add_command(profile)
     huref.add_command(registry)
     huref.add_command(circuits_group, "circuits")

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from circuits.errors import ModelFileError
+from circuits.errors import CheckpointError, ModelFileError
 from circuits.size_classes import FIELD_MODULUS
 
 Z_LENGTH = 512
+SHORTEST_Z = 2.0  # of |W f + b|: rounding would decide where a shorter z points, and the verifier refuses it
 
 
 def features_of(instances: Sequence[int], scale: int) -> npt.NDArray[np.float64]:
@@ -24,7 +25,12 @@ def features_of(instances: Sequence[int], scale: int) -> npt.NDArray[np.float64]
 
 
 def z_of(features: npt.NDArray[np.float64], head: Path) -> npt.NDArray[np.float64]:
-    """`z = W f + b`, then scaled to length sqrt(512): [512]. ModelFileError when the head does not fit."""
+    """`z = W f + b`, then scaled to length sqrt(512): [512].
+
+    Raises:
+        ModelFileError: the head does not fit.
+        CheckpointError: z is shorter than 2 before it is scaled.
+    """
     try:
         with np.load(head, allow_pickle=False) as arrays:
             weight, bias = arrays["weight"].astype(np.float64), arrays["bias"].astype(np.float64)
@@ -32,8 +38,14 @@ def z_of(features: npt.NDArray[np.float64], head: Path) -> npt.NDArray[np.float6
     except (OSError, KeyError, ValueError) as error:
         raise ModelFileError(f"{head}: {error}", step="z", hint="the published file has weight and bias") from None
     norm = float(np.sqrt(z @ z))
-    if z.shape != (Z_LENGTH,) or not norm > 0:
+    if z.shape != (Z_LENGTH,) or not np.isfinite(norm):
         raise ModelFileError(f"{head}: gives z of shape {z.shape} and length {norm}", step="z")
+    if norm < SHORTEST_Z:
+        raise CheckpointError(
+            f"terms: z is {norm:.3g} long before it is scaled, at least {SHORTEST_Z:g} is needed",
+            step="z",
+            hint="the six terms cancel in the encoder, which those of no trained model do: is this a model's weights?",
+        )
     return np.asarray(z * (np.sqrt(Z_LENGTH) / norm))
 
 

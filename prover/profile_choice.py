@@ -1,5 +1,6 @@
 """Which published profile a checkpoint is proven under: the one that is named, or the smallest that admits it.
 
+Profiles under the public ceremony's SRS come before those under a development one, whose bundles are undecided.
 A profile admits a model whose longest vector fits its size class, whose family it lists, and whose six c_t are in its
 range. Profiles that share projection, tokens and fingerprinting model give the same terms, and so comparable pictures.
 """
@@ -44,7 +45,7 @@ def scale_of(profile: Profile, source: FingerprintInput) -> tuple[int, ...]:
 
 
 def read_for_profile(path: Path, name: str | None) -> tuple[Profile, FingerprintInput]:
-    """The profile called `name`, or without one the smallest published that admits it, and the checkpoint read.
+    """The profile called `name`, or without one the first published that admits it, and the checkpoint read.
 
     Sizes are checked before any weight is read. Raises UsageError and CheckpointError; when no profile admits the
     model, what the last one said.

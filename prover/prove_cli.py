@@ -89,8 +89,9 @@ def prove(
     with progress.timed("read, quantize"):
         profile, source = read_for_profile(checkpoint, profile_name)
     if profile_name is None:
-        progress.notice(f"profile {profile.name}, the smallest published one that admits this model")
-    path = secret_path or secret_files.default_path(source.weights_sha256)
+        srs = " under the ceremony's SRS" if profile.document["srs"]["trust"] == "ceremony" else ""
+        progress.notice(f"profile {profile.name}, the smallest published one{srs} that admits this model")
+    path = secret_path or secret_files.default_path(source.weights_sha256, profile.name)
     secret = secret_files.load_or_create(path, target, source.weights_sha256)
     everything_public = canonical(build_statement(profile, source, (), metadata))
     with job(everything_public, source.weights_sha256, secret.seed) as work:

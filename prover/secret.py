@@ -31,10 +31,13 @@ class Secret:
     cm: str = ""
 
 
-def default_path(weights_sha256: bytes) -> Path:
-    """`<user data>/huref-zk/secrets/<first 16 hex digits of the weights' digest>.json`."""
+def default_path(weights_sha256: bytes, profile_name: str) -> Path:
+    """`<user data>/huref-zk/secrets/<first 16 hex digits of the weights' digest>-<profile>.json`.
+
+    One for each profile: the same weights have another cm under another, and the file names the cm that it opens.
+    """
     folder = Path(platformdirs.user_data_dir("huref-zk")) / "secrets"
-    return folder / f"{weights_sha256.hex()[:16]}.json"
+    return folder / f"{weights_sha256.hex()[:16]}-{profile_name}.json"
 
 
 def load_or_create(path: Path, bundle: Path, weights_sha256: bytes) -> Secret:

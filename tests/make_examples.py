@@ -22,6 +22,7 @@ COMPARISONS = {  # file -> the other model, and what is asked beside the ICS
     "base-independent.huref": ("independent", ()),
     "base-offspring-at-least.huref": ("offspring", ("--at-least", "0.9")),
 }
+FEED_FORWARD = ROOT / "artifacts" / "feedforward" / "base"  # base's last block on 8 activations of its own
 LARGE = {"base-large.huref": "large-dev"}  # base once more, under another profile
 
 
@@ -41,6 +42,17 @@ def compare(other: str, target: Path, secrets: Path, asked: tuple[str, ...] = ()
     subprocess.run([*command, *asked, *(str(BUNDLES / name) for name in names)], cwd=ROOT, check=True)
 
 
+def feed_forward(secret: Path, scratch: Path) -> None:
+    """The last block of base, on what enters it at the first 8 tokens of a sentence."""
+    inputs = scratch / "x.npy"
+    subprocess.run(
+        [sys.executable, "-m", "fpm.activations", "artifacts/models/base", "-o", str(inputs)], cwd=ROOT, check=True
+    )
+    command = [sys.executable, "-m", "prover.cli", "feedforward", str(BUNDLES / "base"), "--force"]
+    command += ["--weights", "artifacts/models/base", "--secret", str(secret), "--inputs", str(inputs)]
+    subprocess.run([*command, "-o", str(FEED_FORWARD)], cwd=ROOT, check=True)
+
+
 def main() -> None:
     """Prove the three shipped models, keep their bundles, and draw their pictures side by side."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -53,6 +65,7 @@ def main() -> None:
             )
         for name, (other, asked) in COMPARISONS.items():
             compare(other, COMPARED / name, Path(scratch, "private"), asked)
+        feed_forward(Path(scratch, "private", "base.json"), Path(scratch))
         for name, profile in LARGE.items():
             prove("base", BUNDLES / name, profile, Path(scratch, "private", f"{name}.json"))
     sheet = Image.new("RGB", (3 * 256 + 4 * 16, 256 + 56), "white")

@@ -16,7 +16,15 @@ from tests.conftest import EXAMPLE, ROOT
 NOT_INSTALLED = ("torch", "onnx", "transformers", "safetensors", "rich", "rfc8785")
 
 
-PACKED = ("prover", "verifier", "circuits", "fpm", "artifacts/profiles", "artifacts/comparisons")
+PACKED = (
+    "prover",
+    "verifier",
+    "circuits",
+    "fpm",
+    "artifacts/profiles",
+    "artifacts/comparisons",
+    "artifacts/activations",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""docs/audit.md and docs/ci.md as a newcomer follows them: every command, in order, from an empty directory."""
+"""docs/audit.md and docs/ci.md as newcomers follow them: every command, in order, each from an empty directory."""
 
 from __future__ import annotations
 
@@ -34,14 +34,22 @@ def commands(page: str) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
-    """The directory after both pages were followed, and what was printed."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    return folder, follow(folder, sources, "audit.md", "ci.md")
+def audited(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
+    """The directory after the auditor's page was followed, and what was printed."""
+    folder = tmp_path_factory.mktemp("auditor")
+    return folder, follow(folder, sources, commands("audit.md"))
 
 
-def follow(folder: Path, sources: Path, *pages: str) -> str:  # noqa: F811
-    """Run all commands of the pages in `folder`, where nothing lies yet; what they printed."""
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
+    """The same for the CI job's page, and after it the script of its GitLab job."""
+    folder = tmp_path_factory.mktemp("ci")
+    script = yaml.safe_load(blocks("ci.md", "yaml")[2])["fingerprints"]["script"]
+    return folder, follow(folder, sources, [*commands("ci.md"), ("rm junit.xml", 0), *((line, 0) for line in script)])
+
+
+def follow(folder: Path, sources: Path, lines: list[tuple[str, int]]) -> str:  # noqa: F811
+    """Run the commands, each with its exit code, in `folder`, where nothing lies yet; what they printed."""
     shutil.copytree(sources, folder / "huref-zk")
     for name in ("base", "offspring"):
         shutil.copytree(EXAMPLE.parent / name, folder / "huref-zk" / "artifacts" / "bundles" / name)
@@ -49,7 +57,7 @@ def follow(folder: Path, sources: Path, *pages: str) -> str:  # noqa: F811
     (folder / "bin").mkdir()
     (folder / "bin" / "python3").symlink_to(sys.executable)
     script = ["set -u"]
-    for line, code in [one for page in pages for one in commands(page)]:
+    for line, code in lines:
         script += [
             line,
             f'found=$?; [ "$found" = {code} ] || {{ echo "exit code $found: "{shlex.quote(line)} >&2; exit 1; }}',
@@ -67,8 +75,8 @@ def follow(folder: Path, sources: Path, *pages: str) -> str:  # noqa: F811
     return ran.stdout
 
 
-def test_an_auditor_gets_what_the_page_says(done):
-    folder, printed = done
+def test_an_auditor_gets_what_the_page_says(audited):
+    folder, printed = audited
     assert "ACCEPTED: the picture is the proven fingerprint" in printed
     assert "UNDECIDED at step 10 (srs)" in printed
     assert "REJECTED at step 3 (points)" in printed
@@ -83,8 +91,8 @@ def test_an_auditor_gets_what_the_page_says(done):
     assert "1 accepted, 0 undecided, 1 rejected" in (folder / "both.html").read_text()
 
 
-def test_a_ci_job_gets_what_the_page_says(done):
-    folder, printed = done
+def test_a_ci_job_gets_what_the_page_says(watched):
+    folder, printed = watched
     assert "ACCEPTED   models/base  [development SRS]" in printed
     assert ElementTree.parse(folder / "junit.xml").getroot().get("failures") == "0"
     assert json.loads((folder / "huref.sarif").read_text())["runs"][0]["results"] == []
@@ -101,4 +109,4 @@ def test_the_yaml_uses_what_there_is():
     assert set(ours["with"]) <= set(inputs)
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert pre_commit["repos"][0]["hooks"][0]["id"] == hook["id"]
-    assert gitlab["fingerprints"]["script"][1].startswith("huref-verify --recursive models --junit ")
+    assert gitlab["fingerprints"]["script"][-1].split()[0] == "huref-env/bin/huref-verify"

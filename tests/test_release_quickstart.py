@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from tests.test_plain_install import sources  # noqa: F401 - a fixture
-from tests.test_quickstarts import follow
+from tests.test_quickstarts import commands, follow
 
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811
     """The directory after the page was followed, and what was printed."""
     folder = tmp_path_factory.mktemp("manufacturer")
-    return folder, follow(folder, sources, "release.md")
+    return folder, follow(folder, sources, commands("release.md"))
 
 
 def test_a_manufacturer_gets_what_the_page_says(released):

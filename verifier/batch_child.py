@@ -86,8 +86,8 @@ def decode(data: bytes) -> Report:
 
 def main() -> None:
     """Do the one job."""
-    # SIGTERM as an interrupt: `Workers` ends its children and removes its directory on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt_once)
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     path, allow_development_srs, time_limit_s, who = json.loads(sys.stdin.buffer.readline())
@@ -97,6 +97,16 @@ def main() -> None:
         report = verify_bundle(Path(path), options)
         answer.write(encode(report))
         answer.close()
+
+
+def _interrupt_once(_number: int, _frame: object) -> None:
+    """Either signal as an interrupt: `Workers` ends its children and removes its directory on the way out.
+
+    A second one would interrupt that: Ctrl-C reaches the whole group, and then the parent asks too.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

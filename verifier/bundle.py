@@ -243,7 +243,7 @@ def read_zip(stream: BinaryIO, name: str, package: Package = BUNDLE) -> Mapping[
         members = archive.infolist()
         _check_names([member.filename for member in members], package)
         files = {m.filename: _read_member(archive, m, package) for m in members}
-        _check_layout(stream, members, archive.start_dir)
+        _check_layout(stream, members, archive.start_dir, files)
         return files
     except (
         zipfile.BadZipFile,
@@ -275,10 +275,11 @@ def _check_directory_size(stream: BinaryIO) -> None:
         raise Unreadable(f"zip: a list of {entries} members in {directory} bytes, or a comment", code="bad-zip")
 
 
-def _check_layout(stream: BinaryIO, members: list[zipfile.ZipInfo], end: int) -> None:
+def _check_layout(stream: BinaryIO, members: list[zipfile.ZipInfo], end: int, files: Mapping[str, bytes]) -> None:
     """Members lie one after another from the first byte to `end`, where their list begins, and agree with it.
 
-    Otherwise a program that reads from the front, and not from the list at the end, may see another bundle.
+    Otherwise a program that reads from the front, and not from the list at the end, may see another bundle; or one that
+    unpacks all there is, where `zipfile` stops at the announced size.
     """
     position = 0
     for member in sorted(members, key=lambda member: member.header_offset):
@@ -295,9 +296,19 @@ def _check_layout(stream: BinaryIO, members: list[zipfile.ZipInfo], end: int) ->
             raise Unreadable(f"zip: {member.filename} lies or is called otherwise than its list says", code="bad-zip")
         if _renames(member.extra) or _renames(stream.read(extra)):
             raise Unreadable(f"zip: {member.filename} has a second name", code="bad-zip", hint=_ZIP_AGAIN)
+        if not _is_all_of(stream.read(member.compress_size), method, files[member.filename]):
+            raise Unreadable(f"zip: {member.filename}'s data go on past its size", code="bad-zip", hint=_ZIP_AGAIN)
         position += _ZIP_LOCAL.size + name + extra + member.compress_size
     if position != end:
         raise Unreadable("zip: bytes that belong to no member", code="bad-zip", hint=_ZIP_AGAIN)
+
+
+def _is_all_of(packed: bytes, method: int, data: bytes) -> bool:
+    """Whether `packed` is `data` and nothing more, with no byte behind it."""
+    if method == zipfile.ZIP_STORED:
+        return packed == data
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    return inflate.decompress(packed, len(data) + 1) == data and inflate.eof and not inflate.unused_data
 
 
 def _renames(extra: bytes) -> bool:

@@ -16,6 +16,8 @@ from verifier import __version__
 from verifier.batch import default_jobs, find_bundles, verify_many
 from verifier.compare_cli import compare
 from verifier.errors import Rejected, VerifierError
+from verifier.feedforward_artefact import is_feed_forward
+from verifier.feedforward_cli import feed_forward_command
 from verifier.files import write_atomically
 from verifier.identity import Identity, read_identity
 from verifier.junit import junit
@@ -130,7 +132,8 @@ def main(
     """Verify each fingerprint BUNDLE, a directory or zip.
 
     One bundle: every check is shown. Several, or --recursive: a line each, in parallel. If the first is a proven
-    comparison (huref compare --prove), its two bundles follow: COMPARISON BUNDLE_A BUNDLE_B.
+    comparison (huref compare --prove), its two bundles follow: COMPARISON BUNDLE_A BUNDLE_B; if it is a feed-forward
+    proof (huref feedforward), its bundle follows: PROOF BUNDLE.
 
     Exit codes, the worst of all bundles: 0 accepted, 2 wrong usage, 3 undecided, 4 rejected.
     """
@@ -158,6 +161,12 @@ def main(
         sys.exit(comparison_command(bundles, options, as_json, page_file, _challenge(challenge)))
     if challenge is not None:
         raise click.UsageError("--challenge is about a comparison: COMPARISON BUNDLE_A BUNDLE_B")
+    if not recursive and is_feed_forward(bundles[0]):
+        if any(option is not None for option in (weights, identity, page_file, junit_file, sarif_file)):
+            raise click.UsageError(
+                "--weights, --opening, --identity, --report, --junit and --sarif are about bundles alone"
+            )
+        sys.exit(feed_forward_command(bundles, options, as_json))
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
     written = [

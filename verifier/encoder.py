@@ -86,17 +86,21 @@ def features(instances: Sequence[int], profile: Profile) -> Float64Array:
 
 
 def latent(instances: Sequence[int], profile: Profile, head: bytes) -> Float64Array:
-    """`z = W f + b`, then `z *= sqrt(512) / |z|_2` (512: the length of z).
+    """`z = W f + b`, `|z|_2` at least 2, then `z *= sqrt(512) / |z|_2` (512: how many entries z has).
 
     Raises:
-        Rejected: z is zero.
+        Rejected: z is too short for its direction to mean anything, or not finite.
         BadInstallation: the published last layer does not fit.
     """
     weight, bias = read_head(head, profile.feature_count)
     z: Float64Array = weight @ features(instances, profile) + bias
     norm = math.sqrt(math.fsum((z * z).tolist()))
-    if not norm > 0 or not math.isfinite(norm):
-        raise Rejected("z has no direction: the public features are zero or too large", code="latent")
+    if not norm >= limits.MIN_LATENT_LENGTH or not math.isfinite(norm):
+        raise Rejected(
+            f"z has no direction: before it is scaled it is {norm:.3g} long, from {limits.MIN_LATENT_LENGTH:g} on are "
+            "accepted; rounding would decide where a shorter one points",
+            code="latent",
+        )
     return z * (math.sqrt(len(z)) / norm)
 
 

@@ -114,18 +114,23 @@ def read_artefact(path: Path) -> Artefact:
 
 
 def is_comparison(path: Path) -> bool:
-    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one.
+    """Whether `path` is meant as a comparison: a folder with a `comparison.json`, or a zip that names one."""
+    return holds(path, STATEMENT)
 
-    What has a bundle's statement too is judged as a bundle: no bundle gets out of that by naming this file.
+
+def holds(path: Path, statement: str) -> bool:
+    """Whether `path` is a folder with a file called `statement`, or a zip that names one; never raises.
+
+    What has a bundle's statement too is judged as a bundle: no bundle gets out of that by naming another file.
     """
     try:
         if path.is_dir():
             names = {entry.name for entry, _ in zip(path.iterdir(), range(limits.MAX_ENTRIES + 1), strict=False)}
-            return STATEMENT in names and BUNDLE_STATEMENT not in names
+            return statement in names and BUNDLE_STATEMENT not in names
         if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
             return False
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return data.find(STATEMENT.encode()) >= 0 and data.find(BUNDLE_STATEMENT.encode()) < 0
+            return data.find(statement.encode()) >= 0 and data.find(BUNDLE_STATEMENT.encode()) < 0
     except (OSError, ValueError):
         return False
 

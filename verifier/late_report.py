@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verifier.comparison import p_text
-from verifier.errors import Rejected, VerifierError
+from verifier.errors import VerifierError
 from verifier.late_ics import ProvenIcs
 from verifier.late_threshold import ProvenAtLeast
 from verifier.report import (
     DEVELOPMENT_WARNING,
-    EXIT_ACCEPTED,
-    EXIT_REJECTED,
-    EXIT_UNDECIDED,
     Check,
+    Judged,
     Report,
     check_text,
     printable,
@@ -88,12 +86,14 @@ class LateCheck(Check):
 
 
 @dataclass(frozen=True)
-class LateReport:
+class LateReport(Judged):
     """A whole verification of a comparison. `reports`: those of the bundles that were reached, side a first.
 
     Accepted: either `ics` or `at_least` says what was shown. `challenge`: the comparison's own; `challenge_expected`:
     whether the verifier's user named one, which this then is.
     """
+
+    steps = STEPS
 
     comparison: str
     paths: tuple[str, str]
@@ -135,26 +135,9 @@ class LateReport:
         return tuple(lines)
 
     @property
-    def verdict(self) -> str:
-        """accepted, rejected or undecided."""
-        if self.failure is None:
-            return "accepted"
-        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
-
-    @property
-    def exit_code(self) -> int:
-        """0 accepted, 3 undecided, 4 rejected."""
-        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
-
-    @property
     def development_srs(self) -> bool:
         """The proofs rest on a development SRS."""
         return any(report.development_srs for report in self.reports)
-
-    def failed_where(self) -> str:
-        """At which step it ended without being accepted."""
-        step = self.failure.step if self.failure else 0
-        return f"at step {step} ({STEPS[step]})" if step in STEPS else "before step 1"
 
     def verdict_line(self) -> str:
         """The one line that counts."""

@@ -25,7 +25,7 @@ from verifier.profile import read_trusted_file
 from verifier.projection import projection
 from verifier.report import Report, Status
 from verifier.transcript import Points
-from verifier.verify import Accepted, Options, verify_with
+from verifier.verify import Accepted, Options, require_accepted, verify_with
 from verifier.workers import Deadline, Keys, Workers
 
 
@@ -96,7 +96,7 @@ class _Run:
                 self.begin(step)
                 report, accepted = future.result()
                 self.reports.append(report)
-                sides.append(_accepted(name, report, accepted))
+                sides.append(require_accepted(f"bundle {name}", report, accepted))
                 self.passed(f"side {name}: accepted, cm {sides[-1].cm.hex()[:16]}...")
 
         self.begin(4)
@@ -187,26 +187,8 @@ class _Run:
             challenge_expected=self.challenge is not None,
             seconds=seconds,
             files=dict(self.artefact.digests) if self.artefact else {},
-            pinned=_pinned(self.circuit) if self.circuit else {},
+            pinned=self.circuit.pinned() if self.circuit else {},
         )
-
-
-def _pinned(circuit: SimilarityCircuit) -> dict[str, str]:
-    return {"circuit.json": circuit.sha256.hex()} | {name: sha.hex() for name, sha in sorted(circuit.files().items())}
-
-
-def _accepted(name: str, report: Report, accepted: Accepted | None) -> Accepted:
-    """The accepted bundle.
-
-    Raises:
-        Rejected, Undecided: as the bundle was.
-    """
-    if accepted is not None:
-        return accepted
-    failure = report.failure
-    message, hint = (failure.message, failure.hint) if failure else ("no verdict", "")
-    kind = Rejected if report.verdict == "rejected" else Undecided
-    raise kind(f"bundle {name} {report.verdict} {report.failed_where()}: {message}", hint=hint, code="bundle")
 
 
 # ---------------------------------------- step 4

@@ -23,6 +23,10 @@ MAX_IDENTITY_CHARACTERS = 1000
 # Comparison artefact (docs/comparison.md section 5).
 MAX_COMPARISON_POINTS_BYTES = 4 * KIB  # exactly 26 points; a zip may hold them a little longer than they are
 
+# Feed-forward proof (docs/inference-proof.md section 5).
+MAX_ACTIVATIONS_BYTES = 8 * MIB  # x and y: 16 kB for the shipped models, 0.3 MB for 8 activations of width 2,560
+MAX_FEED_FORWARD_POINTS_BYTES = 4 * MIB  # a point for each row of the gate, and five
+
 # Many bundles.
 MAX_BUNDLES = 100_000  # found below one folder; more is a mistake
 MAX_FOLDERS = 1_000_000  # looked into for them; a link to `/` leads to more
@@ -42,6 +46,9 @@ MAX_DECIMAL_DIGITS = 80  # p has 77: a c_t given "negative modulo p" must be rea
 C_LIMIT = 1 << 32  # c_t < 2^32
 FEATURE_LIMIT = 1 << 62  # magnitude of a feature as a signed integer
 NORM_LIMIT = 1 << 64
+# |W f + b|: models' are 16 to 27 (docs/fpm.md), that of six identity matrices is 5. A prover's choice of rounding turns
+# a shorter z further.
+MIN_LATENT_LENGTH = 2.0
 
 # Profile: shipped with the verifier and pinned by digest, so these only catch accidents.
 MAX_PROFILE_BYTES = 64 * KIB

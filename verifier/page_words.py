@@ -71,7 +71,8 @@ NOT_PROVEN = (
     ),
     Open(
         "The wrong layers",
-        "The statement says how many blocks the model has; that the committed ones are its last two is not shown.",
+        "The statement says how many blocks the model has and how rows are grouped in heads; that the committed ones "
+        "are its last two, and the heads its own, is not shown.",
         shown_by_opening=True,
     ),
     Open(

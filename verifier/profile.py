@@ -30,6 +30,7 @@ from verifier.strict_json import Reader
 QUANTIZATION_RULE = "rms16-int8-v1"
 TOKEN_RULE = "sha256-order-v1"  # noqa: S105 - a rule's name, not a password
 LAYERS_RULE = "last-2"
+OTHER_SECTIONS = ("comparisons", "activations")  # of trust.json: circuits that are no part of a profile
 _REINSTALL = "reinstall huref-zk, or check the source out again"
 
 
@@ -116,7 +117,7 @@ def trusted_section(section: str) -> dict[str, bytes]:
 
 
 def parse_trusted(data: bytes, section: str = "profiles") -> dict[str, bytes]:
-    """The same for the bytes of `trust.json`, which has `profiles`, and may have `comparisons`.
+    """The same for the bytes of `trust.json`, which has `profiles`, and may have the `OTHER_SECTIONS`.
 
     Raises:
         BadInstallation: they are damaged.
@@ -124,9 +125,10 @@ def parse_trusted(data: bytes, section: str = "profiles") -> dict[str, bytes]:
     try:
         document = strict_json.parse(data, "trust.json", limits.MAX_TRUST_BYTES)
         fields = Reader(document, "trust.json")
-        tables = {"profiles": fields.take("profiles"), "comparisons": {}}
-        if isinstance(document, dict) and "comparisons" in document:
-            tables["comparisons"] = fields.take("comparisons")
+        tables = {"profiles": fields.take("profiles"), **{other: {} for other in OTHER_SECTIONS}}
+        for other in OTHER_SECTIONS:
+            if isinstance(document, dict) and other in document:
+                tables[other] = fields.take(other)
         fields.done()
         table = tables[section]
         if not isinstance(table, dict):

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from verifier import late_circuit, profile
+from verifier import feedforward_circuit, late_circuit, profile
 from verifier.errors import VerifierError
+from verifier.feedforward_circuit import ActivationCircuit
+from verifier.late_circuit import SimilarityCircuit
 from verifier.profile import Profile
 from verifier.report import EXIT_UNDECIDED
 
@@ -23,7 +25,7 @@ TRUST = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_context
 def profiles(context: click.Context, as_json: bool) -> None:
-    """List the profiles and similarity circuits this verifier pins by digest, and whom you trust with each.
+    """List the profiles and further circuits this verifier pins by digest, and whom you trust with each.
 
     Every file is read and compared with its digest. Exit codes: 0 all as published, 3 a file is missing or another.
     """
@@ -33,7 +35,9 @@ def profiles(context: click.Context, as_json: bool) -> None:
             for name, digest in one.files().items():
                 profile.read_trusted_file(one.path(name), digest)
         circuits = [late_circuit.load_circuit(name) for name in sorted(late_circuit.trusted())]
-        for circuit in circuits:
+        activations = [feedforward_circuit.load_circuit(name) for name in sorted(feedforward_circuit.trusted())]
+        further: list[SimilarityCircuit | ActivationCircuit] = [*circuits, *activations]
+        for circuit in further:
             for name, digest in circuit.files().items():
                 profile.read_trusted_file(circuit.folder / name, digest)
     except VerifierError as error:
@@ -43,22 +47,25 @@ def profiles(context: click.Context, as_json: bool) -> None:
         document = {
             "type": "application/vnd.huref-zk.profiles+json;version=1",
             "profiles": [as_document(one) for one in found],
-            "comparisons": [
-                {
-                    "name": circuit.name,
-                    "kind": circuit.kind,
-                    "sha256": circuit.sha256.hex(),
-                    "files": {name: digest.hex() for name, digest in sorted(circuit.files().items())},
-                }
-                for circuit in circuits
-            ],
+            "comparisons": [_circuit_document(circuit) | {"kind": circuit.kind} for circuit in circuits],
+            "activations": [_circuit_document(circuit) for circuit in activations],
         }
         click.echo(json.dumps(document, indent=1))
     else:
         click.echo("\n\n".join(as_text(one) for one in found))
-        for circuit in circuits:
-            click.echo(f"\n{circuit.kind} circuit {circuit.name}, for proven comparisons")
+        for circuit in further:
+            use = "feed-forward proofs" if isinstance(circuit, ActivationCircuit) else "proven comparisons"
+            click.echo(f"\n{circuit.kind} circuit {circuit.name}, for {use}")
             click.echo(f"  digest   SHA-256 {circuit.sha256.hex()} of circuit.json, pinned in this verifier")
+
+
+def _circuit_document(circuit: SimilarityCircuit | ActivationCircuit) -> dict[str, Any]:
+    """A circuit that is no part of a profile, for machines."""
+    return {
+        "name": circuit.name,
+        "sha256": circuit.sha256.hex(),
+        "files": {name: digest.hex() for name, digest in sorted(circuit.files().items())},
+    }
 
 
 def as_text(one: Profile) -> str:

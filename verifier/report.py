@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from verifier.errors import STEP_NAMES, Rejected, VerifierError
 
@@ -61,8 +61,32 @@ class Check:
         return STEP_NAMES.get(self.step, "start")
 
 
+class Judged:
+    """What every report has that ends with a verdict: `failure`, or None when accepted."""
+
+    failure: VerifierError | None
+    steps: ClassVar[Mapping[int, str]] = STEP_NAMES
+
+    @property
+    def verdict(self) -> str:
+        """accepted, rejected or undecided."""
+        if self.failure is None:
+            return "accepted"
+        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
+
+    @property
+    def exit_code(self) -> int:
+        """0 accepted, 3 undecided, 4 rejected."""
+        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
+
+    def failed_where(self) -> str:
+        """At which step it ended without being accepted."""
+        step = self.failure.step if self.failure else 0
+        return f"at step {step} ({self.steps[step]})" if step in self.steps else "before step 1"
+
+
 @dataclass(frozen=True)
-class Report:
+class Report(Judged):
     """A whole verification.
 
     `files`: name -> SHA-256 of the bundle's files. `pinned`: the same of what the profile names, and of the profile.
@@ -87,18 +111,6 @@ class Report:
     signer: str | None = None
     identity: str | None = None
 
-    @property
-    def verdict(self) -> str:
-        """accepted, rejected or undecided."""
-        if self.failure is None:
-            return "accepted"
-        return "rejected" if isinstance(self.failure, Rejected) else "undecided"
-
-    @property
-    def exit_code(self) -> int:
-        """0 accepted, 3 undecided, 4 rejected."""
-        return {"accepted": EXIT_ACCEPTED, "undecided": EXIT_UNDECIDED, "rejected": EXIT_REJECTED}[self.verdict]
-
     def verdict_line(self) -> str:
         """The one line that counts."""
         warning = f" [{DEVELOPMENT_WARNING}]" if self.development_srs else ""
@@ -110,11 +122,6 @@ class Report:
                 what += f", signed by {printable(self.identity)}"
             return f"ACCEPTED: {what}{warning}"
         return f"{self.verdict.upper()} {self.failed_where()}: {printable(self.failure.message)}{warning}"
-
-    def failed_where(self) -> str:
-        """At which step it ended without being accepted."""
-        step = self.failure.step if self.failure else 0
-        return f"at step {step} ({STEP_NAMES[step]})" if step in STEP_NAMES else "before step 1"
 
     def not_proven(self) -> list[str]:
         """What nobody should read into an accepted bundle."""
@@ -228,7 +235,8 @@ def summary_line(report: Report) -> str:
 def counts_text(reports: Sequence[Report]) -> str:
     """The last line for many bundles."""
     count = {verdict: sum(report.verdict == verdict for report in reports) for verdict in VERDICTS}
-    text = f"{len(reports)} bundles: " + ", ".join(f"{number} {verdict}" for verdict, number in count.items())
+    noun = "bundle" if len(reports) == 1 else "bundles"
+    text = f"{len(reports)} {noun}: " + ", ".join(f"{number} {verdict}" for verdict, number in count.items())
     if any(report.development_srs and report.failure is None for report in reports):
         text += f". [development SRS]: {DEVELOPMENT_WARNING}"
     return text

@@ -15,7 +15,7 @@ from pathlib import Path
 from verifier import encoder, image, link
 from verifier.bundle import Bundle, read_bundle
 from verifier.encoding import POINT_BYTES, split_points
-from verifier.errors import STEP_NAMES, Rejected, UntrustedSrs, VerifierError
+from verifier.errors import STEP_NAMES, Rejected, Undecided, UntrustedSrs, VerifierError
 from verifier.expected import ExpectedPoints, LinkClaim, check_link_inputs, expected_points, public_points
 from verifier.fingerprint import Fingerprint, fingerprint_of
 from verifier.identity import Identity
@@ -85,6 +85,20 @@ def verify_with(workers: Workers, path: Path, options: Options) -> tuple[Report,
     except VerifierError as error:
         failure = error
     return run.report(failure, time.monotonic() - started), run.accepted if failure is None else None
+
+
+def require_accepted(what: str, report: Report, accepted: Accepted | None) -> Accepted:
+    """The accepted bundle; `what` it is, for messages.
+
+    Raises:
+        Rejected, Undecided: as the bundle was.
+    """
+    if accepted is not None:
+        return accepted
+    failure = report.failure
+    message, hint = (failure.message, failure.hint) if failure else ("no verdict", "")
+    kind = Rejected if report.verdict == "rejected" else Undecided
+    raise kind(f"{what} {report.verdict} {report.failed_where()}: {message}", hint=hint, code="bundle")
 
 
 def not_verified(path: Path, options: Options, failure: VerifierError, seconds: float) -> Report:

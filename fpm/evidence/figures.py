@@ -81,6 +81,7 @@ def _methods(found: Documents, path: Path) -> None:
     for place, name in enumerate(groups):
         last.text(0.02, 0.93 - 0.13 * place, NAMES[name], color=COLOURS[name], fontsize=10, fontweight="bold")
     last.text(0.02, 0.93 - 0.13 * len(groups), "- - exceeded by 1% of unrelated pairs", fontsize=10)
+    figure.supxlabel("score of a pair (to the right: more alike)", fontsize=10)
     _save(figure, path)
 
 

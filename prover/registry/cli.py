@@ -108,9 +108,8 @@ def identify(folder: Path, bundle: Path, top: int, allow_dev_srs: bool, as_json:
     """
     here = Registry.open(folder)
     report = accepted_report(bundle, allow_dev_srs)
-    digest = bundle_digest(read_bundle_files(bundle))
     with Index.reading(here) as index:
-        found = nearest(index, report["fingerprint"], top, digest, report["commitment"])
+        found = nearest(index, report["fingerprint"], top, report["bundle_sha256"], report["commitment"])
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1))
         return

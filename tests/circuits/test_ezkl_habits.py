@@ -299,6 +299,14 @@ def test_a_child_that_is_starved_is_left_alone(tmp_path, stalling, starving):
     assert read_curve_file(tmp_path / "k5.srs").k == 5
 
 
+@pytest.mark.parametrize(("ended", "starved"), [(0, False), (100, False), (101, True), (200, True)])
+def test_short_turns_that_others_ended_are_starvation(ended, starved):
+    """At a load of 17, niced by 19: 200 turns of 20 us in half a minute, ended by others."""
+    before = ezkl_worker._Activity(1.0, 0, {"1": (1.0, 1000, True, 40)})
+    after = ezkl_worker._Activity(1.004, 0, {"1": (1.004, 1200, True, 40 + ended)})
+    assert ezkl_worker._starved(before, after) is starved
+
+
 @needs_proc
 def test_a_child_that_is_starved_and_deadlocked_is_killed(tmp_path, stalling, starving, monkeypatch):
     monkeypatch.setattr(ezkl_worker, "MAX_STALLS", 1)

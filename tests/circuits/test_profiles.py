@@ -23,7 +23,7 @@ NAMES = list(publish.PUBLISHED)
 
 
 def test_smallest_first():
-    assert published() == NAMES == ["tiny-dev", "large-dev"]
+    assert [name for name in published() if name not in publish.CEREMONY] == NAMES == ["tiny-dev", "large-dev"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -138,6 +138,22 @@ def test_published_summary_comes_from_the_published_scores() -> None:
         assert f"<!-- table {name} -->\n{make(found)}\n<!-- end {name} -->" in text
 
 
+def test_the_page_says_how_far_the_aim_is_met() -> None:
+    methods = json.loads((PUBLISHED / "summary.json").read_text())["methods"]
+    text = " ".join((ROOT / "docs" / "evidence.md").read_text().split())
+    aimed, padded = (
+        {name: round(of["tpr"] * of["pairs"]) for name, of in found.items()}
+        for found in (
+            {name: methods[name]["aim"] for name in ("projected", "z", "released")},
+            {name: methods[name]["by_kind"]["padded"] for name in ("projected", "z", "released")},
+        )
+    )
+    assert f"Of the {methods['z']['aim']['pairs']} offspring and rearrangements the projected ICS" in text
+    assert f"ICS finds {aimed['projected']} (all but" in text and methods["projected"]["aim_readable"]["auc"] == 1.0
+    assert f"z {aimed['z']} (all but" in text and f"the released definition {aimed['released']}." in text
+    assert padded == {"projected": 2, "z": 2, "released": 2} and methods["z"]["by_kind"]["padded"]["pairs"] == 4
+
+
 def test_thresholds_of_z_are_the_verifiers() -> None:
     (null,) = {measured.effective_dimension: measured for measured in MEASURED.values()}.values()
     for cosine, limit in ((Z_DERIVED, DERIVED_P), (Z_INDEPENDENT, INDEPENDENT_P)):

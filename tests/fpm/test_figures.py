@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fpm import plots
 from fpm.encoder import PUBLISHED_ARCHITECTURE
@@ -15,7 +16,7 @@ from fpm.latent import Z_DIM, sample_z
 from fpm.rounding import farthest_z, largest_pixel_change
 from fpm.study import ARCHITECTURES
 from fpm.synthetic import offspring, pairs, projection, synthetic_weights, terms
-from fpm.train import PUBLISHED
+from fpm.train import PUBLISHED, draw_curve
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,11 @@ def test_study_holds_the_published_encoder_and_is_drawn(tmp_path: Path) -> None:
     }
     plots.study_plot({"published": published[0], "encoders": dict.fromkeys(ARCHITECTURES, row)}, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_curves_are_drawn_each_on_its_own(tmp_path: Path) -> None:
+    one = [{"step": 0, "loss": 2.0, "seconds": 0.0}, {"step": 5, "loss": 1.0, "seconds": 1.0}]
+    draw_curve(one, tmp_path / "one.png")
+    draw_curve([entry | {"judge": 0.5} for entry in one], tmp_path / "two.png")
+    sizes = [Image.open(tmp_path / name).size for name in ("one.png", "two.png")]
+    assert sizes[1] == (2 * sizes[0][0], sizes[0][1])

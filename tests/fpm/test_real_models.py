@@ -12,9 +12,9 @@ from circuits.errors import ModelFileError
 from fpm.encoder_figures import Fingerprinter
 from fpm.generator_figures import Painter
 from fpm.latent import Z_DIM
-from fpm.real_figures import pairs_of_models
+from fpm.real_figures import REAL_NOISES, noise_sweep, pairs_of_models
 from fpm.real_models import quantized, read_llama
-from fpm.synthetic import noisy, projection, terms
+from fpm.synthetic import noisy, pairs, projection, terms
 from fpm.train import PROFILE, PUBLISHED, ROOT
 from prover.terms import TermRules, load_fingerprint_input, standardised
 
@@ -62,6 +62,17 @@ def test_pairs_are_told_related_from_unrelated() -> None:
     assert [row["pair"] for row in figures["related"]] == ["base / offspring"]
     assert figures["related"][0]["z"] > 0.95 and figures["unrelated"]["pairs_and_projections"] == 6
     assert figures["unrelated"]["worst"] < 0.3
+
+
+def test_noise_on_the_shipped_base_is_counted() -> None:
+    base, finger = read_llama(MODELS / "base"), Fingerprinter.load(PUBLISHED)
+    matrix = projection(len(base.embedding), bytes(32))
+    rows = noise_sweep(finger, base, matrix, finger(pairs(50, 6)[0]), draws=2)
+    by_noise = {row["noise"]: row for row in rows}
+    assert tuple(by_noise) == REAL_NOISES
+    assert by_noise[0.01]["terms_at_0.99"] == by_noise[0.01]["z_at_0.99_of_them"] == 2
+    assert by_noise[1.2]["terms_at_0.99"] == by_noise[1.2]["z_at_0.99_of_them"] == 0
+    assert by_noise[0.01]["retrieval"] == 1.0 and by_noise[1.2]["z"] < by_noise[0.4]["z"] < 0.95
 
 
 def test_offspring_is_near_and_independent_is_far(latents: dict[str, np.ndarray]) -> None:

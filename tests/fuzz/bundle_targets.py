@@ -32,7 +32,7 @@ from tests.fuzz.mutators import (
     chunk,
     one_of,
 )
-from verifier import encoder, limits, strict_json
+from verifier import encoder, feedforward_artefact, feedforward_relation, late_artefact, limits, strict_json
 from verifier.bundle import FILE_LIMITS, OPTIONAL, parse_bundle, read_bundle, read_files, read_proof, read_zip
 from verifier.curve import to_file_form
 from verifier.encoding import BASE_MODULUS, FIELD_MODULUS, field_element, split_points, strict_base64
@@ -86,6 +86,44 @@ def change_statement(dice: Dice, data: bytes) -> bytes:
         with contextlib.suppress(ValueError, RecursionError, TypeError):
             return json.dumps(json.loads(changed), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     return changed
+
+
+def run_comparison(data: bytes) -> str:
+    statement = late_artefact.read_statement(data)
+    assert strict_json.canonical(json.loads(data)) == data
+    for name, side in zip("ab", statement.sides, strict=True):  # whether c_t is in range is step 3's
+        plain = json.loads(data)[name]
+        assert [str(c) for c in side.c] == plain["c"] and len(side.c) == 6
+        assert (side.cm.hex(), side.statement_sha256.hex()) == (plain["cm"], plain["statement"])
+    return ACCEPTED
+
+
+def seeds_comparison() -> Iterable[bytes]:
+    """One of each kind in the verifier's assets: the shipped ones lie in zips."""
+    for path in sorted(ASSETS.glob("comparison*/comparison.json")):
+        yield path.read_bytes()
+
+
+def run_feedforward(data: bytes) -> str:
+    """The statement; and x and y from the same bytes, taken as integers of 8 bytes."""
+    numbers = data[: len(data) // 32 * 32]
+    try:
+        x, y = feedforward_relation.read_integers(numbers, len(numbers) // 32, 2)
+    except Rejected:
+        x, y = [], []
+    for row in x:
+        assert all(abs(n) <= 2**8 * 2 for n in feedforward_relation.normalise(row, 1))
+    assert all(abs(value) < 2**62 for row in y for value in row)
+    statement = feedforward_artefact.read_statement(data)
+    plain = json.loads(data)
+    assert strict_json.canonical(plain) == data
+    assert [str(c) for c in statement.scale] == [plain["scale"][role] for role in ("gate", "up", "down")]
+    assert (statement.cm.hex(), str(statement.epsilon)) == (plain["bundle"]["cm"], plain["epsilon"])
+    return ACCEPTED
+
+
+def seeds_feedforward() -> Iterable[bytes]:
+    yield (ASSETS / "feedforward" / "feedforward.json").read_bytes()
 
 
 def run_proof(data: bytes) -> str:

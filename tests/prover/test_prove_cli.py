@@ -18,6 +18,7 @@ from circuits.errors import StorageError
 from circuits.profiles import CIRCUITS, DEFAULT_PROFILE
 from prover import bundle as bundles
 from prover.cli import huref
+from prover.secret import default_path
 from tests.conftest import MODELS, ROOT
 from tests.prover.small_models import edit_json, read_tensors, tokenizer_document, write_llama, write_tensors
 
@@ -46,6 +47,12 @@ def refused(result, *words: str) -> None:
     assert "Traceback" not in result.output
     for word in words:
         assert word in result.output, result.output
+
+
+def test_each_profile_has_a_secret_of_its_own(home):
+    """The same weights have another cm under another profile; the first bundle's opening must not be overwritten."""
+    paths = {default_path(bytes(32), name) for name in ("tiny-dev", "large-dev")}
+    assert len(paths) == 2 and len({path.parent for path in paths}) == 1
 
 
 # ---------------------------------------- bad input

@@ -88,6 +88,21 @@ def test_z_without_direction(profile):
         encoder.latent([0] * 14, profile, head)
 
 
+@pytest.mark.parametrize(("length", "long_enough"), [(1.99, False), (2.0, True)])
+def test_z_has_a_least_length(profile, length, long_enough):
+    """Before it is scaled: 0.5 from the features, the rest from the bias."""
+    bias = np.zeros(512)
+    bias[3] = length - 0.5
+    weight = np.zeros((512, 8))
+    weight[3, 0] = 0.5
+    instances, head = [0] * 6 + [1 << profile.feature_scale] * 8, npz(weight=weight, bias=bias)
+    if long_enough:
+        assert encoder.latent(instances, profile, head)[3] == pytest.approx(np.sqrt(512))
+        return
+    with pytest.raises(Rejected, match=r"z has no direction: before it is scaled it is 1\.99 long"):
+        encoder.latent(instances, profile, head)
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -273,7 +273,9 @@ def test_real_processes_in_order(tmp_path):
     assert reports[1].picture is not None
 
 
-def test_an_interrupt_leaves_nothing_running(tmp_path):
+@pytest.mark.parametrize("group", [False, True])
+def test_an_interrupt_leaves_nothing_running(tmp_path, group):
+    """`group`: as a terminal's Ctrl-C does it, every process gets the signal."""
     paths = [str(tmp_path / f"bundle{i}") for i in range(4)]
     for path in paths:
         shutil.copytree(EXAMPLE, path)
@@ -281,11 +283,18 @@ def test_an_interrupt_leaves_nothing_running(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     started = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(scratch)}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(scratch)},
+        start_new_session=True,
     )
     while not list(scratch.glob("huref-verify-*")) and started.poll() is None:
         time.sleep(0.05)
-    started.send_signal(signal.SIGINT)
+    if group:
+        os.killpg(started.pid, signal.SIGINT)
+    else:
+        started.send_signal(signal.SIGINT)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 1
     assert b"Aborted" in errors

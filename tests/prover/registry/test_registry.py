@@ -43,6 +43,9 @@ def test_the_commands_from_nothing(tmp_path):
 
     found = run("identify", folder, BUNDLES / "offspring", "--allow-dev-srs")
     assert found.stdout.splitlines()[-1].startswith("DERIVED: has a base in common with entry 0: base by huref-zk")
+    again = run("identify", folder, BUNDLES / "base", "--allow-dev-srs").stdout.splitlines()
+    assert again[1].endswith("entry 0: base by huref-zk  [development SRS]  (this bundle itself)")
+    assert again[-1].startswith("NONE: ")
     verified = run("verify", folder, "--since", since)
     assert verified.stdout.startswith("UNCHANGED: ") and "extends the head given" in verified.stdout
     (tmp_path / "proof.json").write_text(run("proof", folder, 1, "--since", since).stdout)

@@ -1,0 +1,31 @@
+"""`huref-verify PROOF BUNDLE`: what `cli` does when the first path is a feed-forward proof."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from verifier.feedforward_report import FeedForwardCheck, closing_text, step_text
+from verifier.feedforward_verify import verify_feed_forward
+from verifier.verify import Options
+
+
+def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: bool) -> int:
+    """Verify and print; the exit code.
+
+    Raises:
+        click.UsageError: not exactly one bundle follows.
+    """
+    if len(paths) != 2:
+        raise click.UsageError(
+            f"{click.format_filename(paths[0])} is a feed-forward proof: give its bundle too, PROOF BUNDLE"
+        )
+
+    def show(check: FeedForwardCheck) -> None:
+        click.echo(step_text(check))
+
+    report = verify_feed_forward(paths[0], paths[1], options, None if as_json else show)
+    click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
+    return report.exit_code

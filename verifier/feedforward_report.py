@@ -1,0 +1,166 @@
+"""What a feed-forward proof showed, as text for people and as JSON for machines. Pure. docs/inference-proof.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from verifier.errors import VerifierError
+from verifier.report import (
+    DEVELOPMENT_WARNING,
+    Check,
+    Judged,
+    Report,
+    check_text,
+    printable,
+)
+
+STEPS = {
+    1: "format",
+    2: "bundle",
+    3: "statement",
+    4: "points",
+    5: "activation inputs",
+    6: "activation proof",
+    7: "link inputs",
+    8: "link proof",
+}
+WHY = {
+    1: "Every byte must have one meaning: two readers must not see two proofs in it.",
+    2: "A block of weights that nobody committed to honestly says nothing.",
+    3: "A proof about another model, block or circuit must not pass for this one.",
+    4: "Sums over points that are not on the curve prove nothing.",
+    5: "Ties the activation proof to the vectors that the link proof is about.",
+    6: "The hidden entries are silu(gate) * up, entry by entry, and their products with the down rows are y.",
+    7: "Ties gate and up entries to the committed rows and to x, and the weights to the down rows.",
+    8: "Shows that these ties hold, for challenges drawn after everything else.",
+}
+NOT_PROVEN = (
+    "That the rest of the model computes as it should, or that these weights are the ones somebody serves: this is one "
+    "feed-forward block.",
+    "That the gate belongs to the model: no term of the fingerprint holds it, so the bundle does not commit to it. "
+    "Its commitment is named here; a maker who publishes that name with the bundle cannot change the gate later.",
+    "The scale integers and the norm's epsilon: the maker states them. Whoever has the checkpoint can compare.",
+    "That the rows are bytes, and which checkpoint they are from: that takes an opening (huref-verify BUNDLE --weights "
+    "--opening).",
+)
+
+
+@dataclass(frozen=True)
+class FeedForwardCheck(Check):
+    """One step of a feed-forward proof."""
+
+    @property
+    def name(self) -> str:
+        """The step's name in docs/inference-proof.md section 7."""
+        return STEPS.get(self.step, "start")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is proven. `outputs`: what the block adds to the residual stream, as real numbers, a row an activation."""
+
+    layer: int
+    activations: int
+    gate_commitment: str
+    scale: tuple[int, int, int]
+    epsilon: int
+    outputs: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class FeedForwardReport(Judged):
+    """A whole verification. `bundle`: the report on the bundle, if it was reached."""
+
+    steps = STEPS
+
+    path: str
+    bundle_path: str
+    bundle: Report | None
+    checks: tuple[FeedForwardCheck, ...]
+    failure: VerifierError | None
+    outcome: Outcome | None
+    seconds: float
+    files: dict[str, str] = field(default_factory=dict)
+    pinned: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def development_srs(self) -> bool:
+        """The proofs rest on a development SRS."""
+        return self.bundle is not None and bool(self.bundle.development_srs)
+
+    def verdict_line(self) -> str:
+        """The one line that counts."""
+        warning = f" [{DEVELOPMENT_WARNING}]" if self.development_srs else ""
+        if self.failure is not None or self.outcome is None:
+            message = printable(self.failure.message) if self.failure else "no outcome"
+            return f"{self.verdict.upper()} {self.failed_where()}: {message}{warning}"
+        one = self.outcome
+        return (
+            f"ACCEPTED: the feed-forward part of block {one.layer}, with the committed up and down rows and the gate "
+            f"{one.gate_commitment[:16]}..., takes the {one.activations} public inputs to the public outputs{warning}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines. Keys are stable within a major version of `type`."""
+        failure, one = self.failure, self.outcome
+        return {
+            "type": "application/vnd.huref-zk.feedforwardreport+json;version=1",
+            "feed_forward": self.path,
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "verdict_line": self.verdict_line(),
+            "step": failure.step if failure else None,
+            "code": failure.code if failure else None,
+            "message": failure.message if failure else None,
+            "hint": failure.hint if failure else None,
+            "layer": one.layer if one else None,
+            "activations": one.activations if one else None,
+            "gate_commitment": one.gate_commitment if one else None,
+            "scale": [str(c) for c in one.scale] if one else [],
+            "epsilon": str(one.epsilon) if one else None,
+            "outputs": [list(row) for row in one.outputs] if one else [],
+            "development_srs": self.development_srs,
+            "commitment": self.bundle.commitment if self.bundle else None,
+            "files": self.files,
+            "pinned": self.pinned,
+            "seconds": round(self.seconds, 3),
+            "checks": [
+                {
+                    "step": check.step,
+                    "name": check.name,
+                    "status": check.status.value,
+                    "compared": check.compared,
+                    "why": WHY.get(check.step, ""),
+                }
+                for check in self.checks
+            ],
+            "not_proven": list(NOT_PROVEN),
+            "bundle": self.bundle.as_json() if self.bundle else None,
+        }
+
+
+def step_text(check: FeedForwardCheck) -> str:
+    """A step in two or three lines."""
+    return check_text(check, WHY)
+
+
+def closing_text(report: FeedForwardReport) -> str:
+    """What follows the steps; ends with the verdict line."""
+    lines = [""]
+    if report.bundle is not None:
+        said = ", ".join(f"{key} {printable(value)!r}" for key, value in report.bundle.metadata.items() if value)
+        lines.append(f"Bundle: cm {report.bundle.commitment}; its maker says, unchecked: {said or 'nothing'}")
+    if report.outcome is not None:
+        one = report.outcome
+        lines.append(
+            f"Gate: commitment {one.gate_commitment}, the maker's word unless it was published with the bundle"
+        )
+        first = ", ".join(f"{value:+.4f}" for value in one.outputs[0][:4])
+        lines.append(f"Outputs: {one.activations} x {len(one.outputs[0])}, the first begins {first}; --json has all")
+    lines += [f"Not proven: {line}" for line in NOT_PROVEN]
+    if report.failure is not None and report.failure.hint:
+        lines.append(f"Hint: {printable(report.failure.hint)}")
+    lines.append(f"{report.seconds:.1f} seconds")
+    lines.append(report.verdict_line())
+    return "\n".join(lines)
