@@ -15,6 +15,33 @@ EXAMPLE = ROOT / "artifacts" / "bundles" / "base"
 EXAMPLE_LARGE = ROOT / "artifacts" / "bundles" / "base-large.huref"  # the same model under profile large-dev
 
 
+LONGEST = (
+    "test_cheating_prover.py",
+    "test_cheating_comparison.py",
+    "test_cheating_feedforward.py",
+    "test_cheating_threshold.py",
+    "test_release_quickstart.py",
+    "test_quickstarts.py",
+    "test_tampered_bundle.py",
+    "test_directionless.py",
+    "test_feedforward.py",
+    "test_killed_run.py",
+    "test_ceremony.py",
+    "test_evidence_run.py",
+    "test_figures.py",
+    "test_generator.py",
+    "test_compare_prove.py",
+    "test_encoder.py",
+)
+"""Files that take longest, longest first: at the end one of them would keep one core at work and the other idle."""
+
+
+def pytest_collection_modifyitems(items):
+    """A file stays on one worker, and workers take files in this order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 @pytest.fixture(scope="session")
 def profile():
     """The published profile."""

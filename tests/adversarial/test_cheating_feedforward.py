@@ -33,10 +33,9 @@ def test_the_honest_proof_is_accepted(world, tmp_path):
     assert (report.outcome.layer, report.outcome.activations) == (LAYER, 8)
 
 
-@pytest.mark.parametrize("count", [8, 3])
-def test_these_hooks_change_nothing(world, tmp_path, count):
-    """The other control: the cheats' own prover, cheating in nothing; also with fewer activations than fit."""
-    cheat = CheatingFeedForward(world, tmp_path, count)
+def test_these_hooks_change_nothing(world, tmp_path):
+    """The other control: the cheats' own prover, cheating in nothing, with fewer activations than fit."""
+    cheat = CheatingFeedForward(world, tmp_path, 3)
     report = verify(cheat.run().files, tmp_path)
     assert report.verdict == "accepted", report.failure
     assert cheat.relation == 0 and cheat.instances == cheat.expected()
@@ -143,8 +142,7 @@ def test_step8_entries_that_are_not_of_the_rows(world, tmp_path, which):
     expect_rejected(verify(made.files, tmp_path), 8, "proof")
 
 
-@pytest.mark.parametrize("which", ["gate", "up"])
-@pytest.mark.parametrize("off", [1, -1])
+@pytest.mark.parametrize(("which", "off"), [("gate", 1), ("up", -1)])
 def test_step6_a_rest_out_of_range(world, tmp_path, which, off):
     """The entry rounded another way, its rest making up for it: the link relation holds, the rest is out of range."""
 

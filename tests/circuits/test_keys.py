@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from circuits import keys, srs
-from circuits.comparisons import CIRCUIT
+from circuits.activation_circuit import CIRCUIT
+from circuits.comparisons import KINDS
 from circuits.digests import sha256_file
 from circuits.errors import CircuitError
 from circuits.profiles import CIRCUITS, CircuitFiles
@@ -94,6 +95,6 @@ def test_the_command_checks_every_circuit(profile, monkeypatch, damaged):
         return
     assert result.exit_code == 0, result.output
     assert {name: seen[name] for name in CIRCUITS} == published
-    assert set(seen) == {*CIRCUITS, CIRCUIT}
+    assert set(seen) == {*CIRCUITS, *KINDS, CIRCUIT}
     for name, vk in seen.items():
         assert f"{name:<10} verification key rebuilt: {vk}" in result.output

@@ -288,6 +288,7 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, group):
         stderr=subprocess.PIPE,
         env=os.environ | {"TMPDIR": str(scratch)},
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     while not list(scratch.glob("huref-verify-*")) and started.poll() is None:
         time.sleep(0.05)
