@@ -54,13 +54,12 @@ class Challenges:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the two proofs are about: x and y, [T][d]; c of gate and up; everything drawn."""
+    """What the two proofs are about: y and N, [T][d]; c of gate and up; f; everything drawn."""
 
-    x: list[list[int]]
     y: list[list[int]]
     n: list[list[int]]
     c: tuple[int, int]
-    rows: int  # f
+    rows: int
     challenges: Challenges
 
 

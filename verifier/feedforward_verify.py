@@ -102,7 +102,6 @@ class _Run:
 
         model = side.bundle.statement.model
         claim = Claim(
-            x=x,
             y=y,
             n=[normalise(row, proof.statement.epsilon) for row in x],
             c=proof.statement.scale[:2],
