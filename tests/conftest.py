@@ -16,10 +16,11 @@ EXAMPLE_LARGE = ROOT / "artifacts" / "bundles" / "base-large.huref"  # the same 
 
 
 LONGEST = (
-    "test_cheating_prover.py",
+    "test_cheating_published.py",
     "test_cheating_comparison.py",
     "test_cheating_feedforward.py",
     "test_cheating_threshold.py",
+    "test_cheating_prover.py",
     "test_release_quickstart.py",
     "test_quickstarts.py",
     "test_tampered_bundle.py",

@@ -10,9 +10,13 @@ import pytest
 import verifier.feedforward_circuit
 import verifier.feedforward_verify
 import verifier.profile
+from prover.jobs import Job
+from prover.prove import FingerprintProver
+from prover.terms import TermRules, load_fingerprint_input
+from tests.adversarial.cheats import SEED, SESSION, World
 from tests.adversarial.feedforward_cheats import honest_world
 from tests.conftest import alone
-from tests.toy_pair import ASSETS, NAME
+from tests.toy_pair import ASSETS, NAME, toy_profile
 from verifier.verify import verify_with
 
 
@@ -26,6 +30,19 @@ def files(world):
 def rows(world):
     """How many rows are committed; S' has this index, the y follow."""
     return sum(len(matrix) for matrix in world.source.matrices.by_name.values())
+
+
+@pytest.fixture(scope="module")
+def toy_bundle_world(tmp_path_factory):
+    """The toy model, honestly proven; its profile is trusted."""
+    patch, profile = pytest.MonkeyPatch(), toy_profile()
+    patch.setattr(verifier.profile, "trusted", lambda: {NAME: bytes.fromhex(profile.sha256)})
+    patch.setattr(verifier.profile, "profiles_folder", lambda: ASSETS / "profiles")
+    source = load_fingerprint_input(ASSETS / "model", TermRules.of_profile(profile.document))
+    with alone(tmp_path_factory, "honest-toy") as folder:
+        honest = FingerprintProver(profile, source, SEED, SESSION, Job(folder)).run()
+    yield World(profile, source, folder, honest)
+    patch.undo()
 
 
 @pytest.fixture(scope="module")
