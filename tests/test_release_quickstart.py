@@ -16,6 +16,8 @@ import yaml
 from tests.test_plain_install import sources  # noqa: F401 - a fixture
 from tests.test_quickstarts import commands, follow
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory, sources) -> tuple[Path, str]:  # noqa: F811

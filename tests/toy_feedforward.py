@@ -15,9 +15,9 @@ from prover.late import Side
 from prover.terms import TermRules, load_fingerprint_input
 from tests.toy_pair import ASSETS, SEEDS, toy_profile
 
-LAYER, COUNT, EPSILON = 2, 8, 4295
+LAYER, COUNT, EPSILON = 2, 4, 4295
 SCALE = (34, 700, 1 << 20)  # gate entries of about 1.5, up entries of about an eighth of what is admitted
-ENTRIES = 8 * 48
+ENTRIES = COUNT * 48
 
 
 def toy_block(source) -> Block:

@@ -17,7 +17,7 @@ from prover.feedforward import DOMAIN, Block, FeedForwardProver
 from prover.jobs import Job
 from prover.late import Side
 from tests.adversarial.cheats import CheatingProver, Deaf, proof_of, relation
-from tests.toy_feedforward import toy_block, toy_inputs, toy_world
+from tests.toy_feedforward import COUNT, toy_block, toy_inputs, toy_world
 from tests.toy_pair import ASSETS
 from verifier.feedforward_verify import verify_feed_forward
 from verifier.verify import Options
@@ -62,7 +62,7 @@ class CheatingFeedForward(FeedForwardProver):
     active = True
     refused = ""  # why ezkl made no activation proof
 
-    def __init__(self, world: World, folder: Path, count: int = 8) -> None:
+    def __init__(self, world: World, folder: Path, count: int = COUNT) -> None:
         arguments = (world.profile, world.circuit, world.block, world.side.committed, world.side.seed)
         super().__init__(*arguments, toy_inputs(count), SESSION, Job(folder))
         self.honest = world.files

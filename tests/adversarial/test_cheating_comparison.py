@@ -296,6 +296,7 @@ def test_salts_are_fresh(pair, honest, tmp_path):
 # ---------------------------------------- the published circuit
 
 
+@pytest.mark.long
 def test_the_published_circuit_rejects_another_graph(profile, tmp_path):
     """tiny-dev's own similarity circuit: a's squares for the products, with its proving key."""
     circuit = load_similarity_circuit(profile).circuit

@@ -18,7 +18,7 @@ from prover.feedforward import ACTIVATION_TYPE
 from prover.fixed_point import hidden
 from tests.adversarial.cheats import edit, expect_rejected, put
 from tests.adversarial.feedforward_cheats import CheatingFeedForward, DeafFeedForward, verify
-from tests.toy_feedforward import LAYER
+from tests.toy_feedforward import COUNT, LAYER
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_the_honest_proof_is_accepted(world, tmp_path):
     """The control: everything below differs from this in one step."""
     report = verify(world.files, tmp_path)
     assert report.verdict == "accepted", report.failure
-    assert (report.outcome.layer, report.outcome.activations) == (LAYER, 8)
+    assert (report.outcome.layer, report.outcome.activations) == (LAYER, COUNT)
 
 
 def test_these_hooks_change_nothing(world, tmp_path):

@@ -25,6 +25,8 @@ from tests.adversarial.cheats import (
 )
 from tests.conftest import EXAMPLE
 
+pytestmark = pytest.mark.long
+
 
 def test_honest_bundle_is_accepted(world, tmp_path):
     """The control: everything below differs from this in one step."""

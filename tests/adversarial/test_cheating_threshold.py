@@ -253,6 +253,7 @@ def test_step9_link_proofs_of_the_comparison_without_either(honest, tmp_path):
 # ---------------------------------------- the published circuit
 
 
+@pytest.mark.long
 def test_the_published_circuit_rejects_another_graph(profile, tmp_path):
     """tiny-dev's own threshold circuit: the difference turned round, with its proving key."""
     circuit = load_similarity_circuit(profile, kind=THRESHOLD).circuit

@@ -20,6 +20,8 @@ from tests.adversarial.directionless import (
 )
 from verifier.limits import MIN_LATENT_LENGTH
 
+pytestmark = pytest.mark.long
+
 
 def raw_z(profile, encoder) -> np.ndarray:
     """W f + b of an encoder proof."""

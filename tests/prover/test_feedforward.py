@@ -159,6 +159,7 @@ def run(folder, inputs, *more: str, target="out/proof"):
     return CliRunner().invoke(huref, [str(word) for word in words])
 
 
+@pytest.mark.long
 def test_the_command_proves_the_shipped_models_block(folder, real):
     x, expected = real
     result = run(folder, x, "--json")

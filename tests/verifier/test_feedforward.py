@@ -68,7 +68,7 @@ def test_the_good_proof_is_accepted(proof):
     assert all(check.status is Status.PASSED for check in report.checks)
     assert DEVELOPMENT_WARNING in report.verdict_line()
     document = report.as_json()
-    assert (document["activations"], len(document["outputs"]), len(document["outputs"][0])) == (8, 8, 32)
+    assert (document["activations"], len(document["outputs"]), len(document["outputs"][0])) == (4, 4, 32)
     assert document["bundle"]["verdict"] == "accepted"
     data = (PROOF / "activations.bin").read_bytes()
     first = int.from_bytes(data[len(data) // 2 :][:8], "big", signed=True)
@@ -207,7 +207,7 @@ def test_read_integers_gives_rows():
 
 def test_the_circuit_fits_its_profile_alone(activation):
     assert fits(activation, load_profile(TOY))
-    assert (activation.entries, activation.fraction, activation.limit, activation.rest_bits) == (384, 5, 248, 14)
+    assert (activation.entries, activation.fraction, activation.limit, activation.rest_bits) == (192, 5, 248, 14)
 
 
 def test_a_circuit_that_is_not_published(activation, monkeypatch, tmp_path):
