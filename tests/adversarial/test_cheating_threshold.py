@@ -34,6 +34,8 @@ from tests.circuits.small import ezkl_accepts, proof_file
 from tests.conftest import alone
 from tests.toy_pair import ASSETS, AT_LEAST, toy_pair
 
+pytestmark = pytest.mark.long
+
 TOO_MUCH = Request(950_000, AT_LEAST.challenge)
 
 
@@ -253,7 +255,6 @@ def test_step9_link_proofs_of_the_comparison_without_either(honest, tmp_path):
 # ---------------------------------------- the published circuit
 
 
-@pytest.mark.long
 def test_the_published_circuit_rejects_another_graph(profile, tmp_path):
     """tiny-dev's own threshold circuit: the difference turned round, with its proving key."""
     circuit = load_similarity_circuit(profile, kind=THRESHOLD).circuit

@@ -301,6 +301,7 @@ def second(world, tmp_path_factory):
     return cheat.run().files
 
 
+@pytest.mark.long
 def test_second_bundle_is_another_proof_of_the_same_fingerprint(files, second):
     """The control: same rows, features and picture; other S', y and proofs."""
     assert second["statement.json"] == files["statement.json"]

@@ -19,6 +19,8 @@ from fpm.evidence.workshop import RECORD
 from verifier.comparison import DERIVED_P, INDEPENDENT_P
 from verifier.null_distribution import MEASURED, p_value
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "fpm" / "runs" / "evidence"
 

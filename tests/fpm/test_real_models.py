@@ -18,6 +18,8 @@ from fpm.synthetic import noisy, pairs, projection, terms
 from fpm.train import PROFILE, PUBLISHED, ROOT
 from prover.terms import TermRules, load_fingerprint_input, standardised
 
+pytestmark = pytest.mark.long
+
 MODELS = ROOT / "artifacts" / "models"
 
 

@@ -13,6 +13,8 @@ from fpm.synthetic import offspring, pairs
 from fpm.trade_off import ENTRIES, LinearMap, apart, figures, maps, row, split, symmetric_patches, transposed, whitening
 from fpm.train import PUBLISHED, ROOT, RUNS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def sample() -> np.ndarray:
