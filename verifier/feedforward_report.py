@@ -12,6 +12,7 @@ from verifier.report import (
     Judged,
     Report,
     check_text,
+    checks_json,
     printable,
 )
 
@@ -103,17 +104,11 @@ class FeedForwardReport(Judged):
 
     def as_json(self) -> dict[str, Any]:
         """For machines. Keys are stable within a major version of `type`."""
-        failure, one = self.failure, self.outcome
+        one = self.outcome
         return {
             "type": "application/vnd.huref-zk.feedforwardreport+json;version=1",
             "feed_forward": self.path,
-            "verdict": self.verdict,
-            "exit_code": self.exit_code,
-            "verdict_line": self.verdict_line(),
-            "step": failure.step if failure else None,
-            "code": failure.code if failure else None,
-            "message": failure.message if failure else None,
-            "hint": failure.hint if failure else None,
+            **self.verdict_json(self.verdict_line()),
             "layer": one.layer if one else None,
             "activations": one.activations if one else None,
             "gate_commitment": one.gate_commitment if one else None,
@@ -125,16 +120,7 @@ class FeedForwardReport(Judged):
             "files": self.files,
             "pinned": self.pinned,
             "seconds": round(self.seconds, 3),
-            "checks": [
-                {
-                    "step": check.step,
-                    "name": check.name,
-                    "status": check.status.value,
-                    "compared": check.compared,
-                    "why": WHY.get(check.step, ""),
-                }
-                for check in self.checks
-            ],
+            "checks": checks_json(self.checks, WHY),
             "not_proven": list(NOT_PROVEN),
             "bundle": self.bundle.as_json() if self.bundle else None,
         }

@@ -15,6 +15,7 @@ from verifier.report import (
     Judged,
     Report,
     check_text,
+    checks_json,
     printable,
 )
 
@@ -159,18 +160,12 @@ class LateReport(Judged):
 
     def as_json(self) -> dict[str, Any]:
         """For machines. Keys are stable within a major version of `type`."""
-        failure, ics, shown = self.failure, self.ics, self.shown
+        ics, shown = self.ics, self.shown
         return {
             "type": "application/vnd.huref-zk.comparisonreport+json;version=1",
             "comparison": self.comparison,
             "paths": list(self.paths),
-            "verdict": self.verdict,
-            "exit_code": self.exit_code,
-            "verdict_line": self.verdict_line(),
-            "step": failure.step if failure else None,
-            "code": failure.code if failure else None,
-            "message": failure.message if failure else None,
-            "hint": failure.hint if failure else None,
+            **self.verdict_json(self.verdict_line()),
             "ics": ics.ics if ics else None,
             "at_least": self.at_least.at_least if self.at_least else None,
             "ics_error": shown.error if shown else None,
@@ -185,16 +180,7 @@ class LateReport(Judged):
             "files": self.files,
             "pinned": self.pinned,
             "seconds": round(self.seconds, 3),
-            "checks": [
-                {
-                    "step": check.step,
-                    "name": check.name,
-                    "status": check.status.value,
-                    "compared": check.compared,
-                    "why": WHY.get(check.step, ""),
-                }
-                for check in self.checks
-            ],
+            "checks": checks_json(self.checks, WHY),
             "not_proven": list(self.not_proven),
             "bundles": [report.as_json() for report in self.reports],
         }

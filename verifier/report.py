@@ -84,6 +84,33 @@ class Judged:
         step = self.failure.step if self.failure else 0
         return f"at step {step} ({self.steps[step]})" if step in self.steps else "before step 1"
 
+    def verdict_json(self, line: str) -> dict[str, Any]:
+        """What every report says of its verdict to machines; `line`: the verdict line."""
+        failure = self.failure
+        return {
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "verdict_line": line,
+            "step": failure.step if failure else None,
+            "code": failure.code if failure else None,
+            "message": failure.message if failure else None,
+            "hint": failure.hint if failure else None,
+        }
+
+
+def checks_json(checks: Sequence[Check], why: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The steps of a report for machines; `why` each of them matters."""
+    return [
+        {
+            "step": check.step,
+            "name": check.name,
+            "status": check.status.value,
+            "compared": check.compared,
+            "why": why.get(check.step, ""),
+        }
+        for check in checks
+    ]
+
 
 @dataclass(frozen=True)
 class Report(Judged):
@@ -143,17 +170,10 @@ class Report(Judged):
 
     def as_json(self) -> dict[str, Any]:
         """For machines. Keys are stable within a major version of `type`."""
-        failure = self.failure
         return {
             "type": "application/vnd.huref-zk.report+json;version=1",
             "bundle": self.bundle,
-            "verdict": self.verdict,
-            "exit_code": self.exit_code,
-            "verdict_line": self.verdict_line(),
-            "step": failure.step if failure else None,
-            "code": failure.code if failure else None,
-            "message": failure.message if failure else None,
-            "hint": failure.hint if failure else None,
+            **self.verdict_json(self.verdict_line()),
             "profile": self.profile,
             "profile_sha256": self.pinned.get("profile.json"),
             "development_srs": self.development_srs,
@@ -166,16 +186,7 @@ class Report(Judged):
             "identity": self.identity,
             "metadata_unverified": self.metadata,
             "seconds": round(self.seconds, 3),
-            "checks": [
-                {
-                    "step": c.step,
-                    "name": c.name,
-                    "status": c.status.value,
-                    "compared": c.compared,
-                    "why": WHY.get(c.step, ""),
-                }
-                for c in self.checks
-            ],
+            "checks": checks_json(self.checks, WHY),
             "not_proven": self.not_proven(),
         }
 
