@@ -33,9 +33,10 @@ from verifier.feedforward_relation import (
     row_sums,
     secret_inputs,
 )
-from verifier.feedforward_report import FeedForwardCheck, FeedForwardReport, Outcome
+from verifier.feedforward_report import STEPS, FeedForwardCheck, FeedForwardReport, Outcome
 from verifier.profile import read_trusted_file
-from verifier.report import Report, Status
+from verifier.report import Report
+from verifier.steps import Steps
 from verifier.verify import Accepted, Options, require_accepted, verify_with
 from verifier.workers import Deadline, Keys, Workers
 
@@ -55,7 +56,7 @@ def verify_feed_forward(
         on_check: called with each check when it is done.
     """
     started = time.monotonic()
-    run = _Run(path, bundle, options, on_check or (lambda _check: None))
+    run = _Run(path, bundle, options, on_check)
     failure: VerifierError | None = None
     try:
         with Workers(Deadline(options.time_limit_s)) as workers:
@@ -69,11 +70,10 @@ class _Run:
     """One verification under way."""
 
     def __init__(
-        self, path: Path, bundle: Path, options: Options, on_check: Callable[[FeedForwardCheck], None]
+        self, path: Path, bundle: Path, options: Options, on_check: Callable[[FeedForwardCheck], None] | None
     ) -> None:
-        self.path, self.bundle, self.options, self.on_check = path, bundle, options, on_check
-        self.step = 1
-        self.checks: list[FeedForwardCheck] = []
+        self.path, self.bundle, self.options = path, bundle, options
+        self.steps = Steps(FeedForwardCheck, STEPS, on_check)
         self.bundle_report: Report | None = None
         self.proof: FeedForward | None = None
         self.circuit: ActivationCircuit | None = None
@@ -81,24 +81,26 @@ class _Run:
 
     def all_steps(self, workers: Workers) -> None:
         """Steps 1 to 8."""
-        self.begin(1)
+        self.steps.begin(1)
         proof = self.proof = read_feed_forward(self.path)
         circuit = self.circuit = load_circuit(proof.statement.circuit_name)
-        self.passed("five files, within their limits, canonical where the protocol says so")
+        self.steps.passed("five files, within their limits, canonical where the protocol says so")
 
-        self.begin(2)
+        self.steps.begin(2)
         self.bundle_report, accepted = verify_with(workers, self.bundle, self.options)
         side = require_accepted("the bundle is", self.bundle_report, accepted)
-        self.passed(f"accepted, cm {side.cm.hex()[:16]}...")
+        self.steps.passed(f"accepted, cm {side.cm.hex()[:16]}...")
 
-        self.begin(3)
+        self.steps.begin(3)
         check_statement(proof, side, circuit)
         x, y = read_integers(proof.integers, proof.statement.activations, side.bundle.statement.model.hidden_size)
-        self.passed("about this bundle, one of its blocks, this circuit; scales and epsilon in range; exact lengths")
+        self.steps.passed(
+            "about this bundle, one of its blocks, this circuit; scales and epsilon in range; exact lengths"
+        )
 
-        self.begin(4)
+        self.steps.begin(4)
         points = check_points(proof, side)
-        self.passed(f"{len(proof.points) // POINT_BYTES} points: all canonical, on the curve, not the identity")
+        self.steps.passed(f"{len(proof.points) // POINT_BYTES} points: all canonical, on the curve, not the identity")
 
         model = side.bundle.statement.model
         claim = Claim(
@@ -110,60 +112,44 @@ class _Run:
         )
         costly = _start(workers, proof, side, circuit, points, claim)
 
-        self.begin(5)
+        self.steps.begin(5)
         for position, (label, expected) in enumerate(costly.secret.result().activation_inputs.items()):
             if proof.activation.proof[POINT_BYTES * position : POINT_BYTES * (position + 1)] != expected:
                 raise Rejected(
                     f"the activation proof's input {label} is another vector than the committed one",
                     code="activation-input",
                 )
-        self.passed(
+        self.steps.passed(
             f"the activation proof's {len(SECRET_POINTS)} input columns = C(v) + B_act of the committed vectors"
         )
 
-        self.begin(6)
+        self.steps.begin(6)
         if proof.activation.instances != expected_instances(claim):
             raise Rejected(
                 "activation.json.instances: not 0 and the sum that y gives: these are not the block's outputs",
                 code="instances",
             )
         costly.activation_proof.result()
-        self.passed("nothing out of range, hidden entries sum up to what y gives; proof verified by ezkl")
+        self.steps.passed("nothing out of range, hidden entries sum up to what y gives; proof verified by ezkl")
 
-        self.begin(7)
+        self.steps.begin(7)
         check_link_inputs(proof.link.proof, {**costly.secret.result().link_inputs, **costly.public.result()})
-        self.passed("24 input columns = the points computed from the rows, x, y, the vectors and the challenges")
+        self.steps.passed("24 input columns = the points computed from the rows, x, y, the vectors and the challenges")
 
-        self.begin(8)
+        self.steps.begin(8)
         if proof.link.instances != (0,):
             raise Rejected("link.json.instances: not exactly one, equal to 0", code="instances")
         costly.link_proof.result()
-        self.passed("the only public value is 0, proof verified by ezkl against the published key")
+        self.steps.passed("the only public value is 0, proof verified by ezkl against the published key")
         self.outcome = _outcome(proof, side, circuit, points, claim)
-
-    def begin(self, step: int) -> None:
-        """Say which step is under way."""
-        self.step = step
-
-    def passed(self, compared: str) -> None:
-        """The step under way passed."""
-        self._add(FeedForwardCheck(self.step, Status.PASSED, compared))
-
-    def _add(self, check: FeedForwardCheck) -> None:
-        self.checks.append(check)
-        self.on_check(check)
 
     def report(self, failure: VerifierError | None, seconds: float) -> FeedForwardReport:
         """Everything found, with the verdict."""
-        if failure is not None:
-            failure.step = failure.step or self.step
-            status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
-            self._add(FeedForwardCheck(failure.step, status, failure.message))
         return FeedForwardReport(
             path=str(self.path),
             bundle_path=str(self.bundle),
             bundle=self.bundle_report,
-            checks=tuple(self.checks),
+            checks=self.steps.end(failure),
             failure=failure,
             outcome=self.outcome if failure is None else None,
             seconds=seconds,

@@ -23,7 +23,8 @@ from verifier.late_threshold import VALUES, ProvenAtLeast, check_missing, proven
 from verifier.limits import C_LIMIT
 from verifier.profile import read_trusted_file
 from verifier.projection import projection
-from verifier.report import Report, Status
+from verifier.report import Report
+from verifier.steps import Steps
 from verifier.transcript import Points
 from verifier.verify import Accepted, Options, require_accepted, verify_with
 from verifier.workers import Deadline, Keys, Workers
@@ -46,7 +47,7 @@ def verify_comparison(
         challenge: the one that the comparison must be under, if any: 32 bytes.
     """
     started = time.monotonic()
-    run = _Run(path, bundles, options, on_check or (lambda _check: None), challenge)
+    run = _Run(path, bundles, options, on_check, challenge)
     failure: VerifierError | None = None
     try:
         with Workers(Deadline(options.time_limit_s)) as workers:
@@ -64,13 +65,12 @@ class _Run:
         path: Path,
         bundles: tuple[Path, Path],
         options: Options,
-        on_check: Callable[[LateCheck], None],
+        on_check: Callable[[LateCheck], None] | None,
         challenge: bytes | None,
     ) -> None:
-        self.path, self.bundles, self.options, self.on_check = path, bundles, options, on_check
+        self.path, self.bundles, self.options = path, bundles, options
         self.challenge = challenge
-        self.step = 1
-        self.checks: list[LateCheck] = []
+        self.steps = Steps(LateCheck, STEPS, on_check)
         self.reports: list[Report] = []
         self.artefact: Artefact | None = None
         self.circuit: SimilarityCircuit | None = None
@@ -78,7 +78,7 @@ class _Run:
 
     def all_steps(self, workers: Workers) -> None:
         """Steps 1 to 10."""
-        self.begin(1)
+        self.steps.begin(1)
         artefact = self.artefact = read_artefact(self.path)
         circuit = self.circuit = load_circuit(artefact.statement.circuit_name)
         if circuit.kind != artefact.statement.kind:
@@ -87,31 +87,33 @@ class _Run:
                 code="statement",
             )
         check_challenge(artefact.statement.challenge, self.challenge)
-        self.passed("five files, within their limits, canonical where the protocol says so")
+        self.steps.passed("five files, within their limits, canonical where the protocol says so")
 
         sides = []
         with ThreadPoolExecutor(max_workers=2) as pool:  # both at a time: each waits for ezkl most of its time
             pending = [pool.submit(verify_with, workers, path, self.options) for path in self.bundles]
             for step, (name, future) in enumerate(zip(SIDES, pending, strict=True), 2):
-                self.begin(step)
+                self.steps.begin(step)
                 report, accepted = future.result()
                 self.reports.append(report)
                 sides.append(require_accepted(f"bundle {name}", report, accepted))
-                self.passed(f"side {name}: accepted, cm {sides[-1].cm.hex()[:16]}...")
+                self.steps.passed(f"side {name}: accepted, cm {sides[-1].cm.hex()[:16]}...")
 
-        self.begin(4)
+        self.steps.begin(4)
         check_statement(artefact, sides, circuit)
-        self.passed(
+        self.steps.passed(
             "about these two bundles, in this order; one profile, one list of tokens; c_t in range; exact lengths"
         )
 
-        self.begin(5)
+        self.steps.begin(5)
         points = check_points(artefact.points, [side.points.rows for side in sides])
-        self.passed(f"{len(artefact.points) // POINT_BYTES} points: all canonical, on the curve, not the identity")
+        self.steps.passed(
+            f"{len(artefact.points) // POINT_BYTES} points: all canonical, on the curve, not the identity"
+        )
 
         costly = _start(workers, artefact, sides, points, circuit)
 
-        self.begin(6)
+        self.steps.begin(6)
         proof = artefact.similarity.proof
         columns = [proof[POINT_BYTES * i : POINT_BYTES * (i + 1)] for i in range(3)]
         for name, column, expected in zip(SIDES, columns, costly.expected, strict=False):
@@ -122,27 +124,27 @@ class _Run:
                 )
         if costly.threshold is not None and columns[2:] != costly.threshold.result():
             raise Rejected("the similarity proof's third input is another threshold", code="similarity-input")
-        self.passed("the similarity proof's two input columns = C(S'') + B_sim of sides a and b")
+        self.steps.passed("the similarity proof's two input columns = C(S'') + B_sim of sides a and b")
 
-        self.begin(7)
+        self.steps.begin(7)
         costly.similarity_proof.result()
         count = len(artefact.similarity.instances)
-        self.passed(f"{count} public values, proof verified by ezkl against the published key")
+        self.steps.passed(f"{count} public values, proof verified by ezkl against the published key")
 
-        self.begin(8)
+        self.steps.begin(8)
         shown, worst = what_is_shown(artefact, circuit, sides[0].bundle.statement.tokens.k)
         found = f"ICS {shown.ics:+.5f}" if isinstance(shown, ProvenIcs) else "nothing is missing to the threshold"
-        self.passed(f"twelve norms within their bounds, {worst:.4%} off at most; {found}")
+        self.steps.passed(f"twelve norms within their bounds, {worst:.4%} off at most; {found}")
 
-        self.begin(9)
+        self.steps.begin(9)
         for name, link, points_of, public in zip(SIDES, artefact.links, costly.expected, costly.public, strict=True):
             try:
                 check_link_inputs(link.proof, {**points_of.result().link_inputs, **public.result()})
             except Rejected as error:
                 raise Rejected(f"side {name}: {error.message}", code=error.code) from None
-        self.passed("24 input columns a side = the points computed from its bundle's rows, S'', y and challenges")
+        self.steps.passed("24 input columns a side = the points computed from its bundle's rows, S'', y and challenges")
 
-        self.begin(10)
+        self.steps.begin(10)
         for name, link, verified in zip(SIDES, artefact.links, costly.link_proofs, strict=True):
             if link.instances != (0,):
                 raise Rejected(f"link-{name}.json.instances: not exactly one, equal to 0", code="instances")
@@ -150,36 +152,18 @@ class _Run:
                 verified.result()
             except Rejected as error:
                 raise Rejected(f"side {name}: {error.message}", code=error.code) from None
-        self.passed("each side's only public value is 0, both proofs verified by ezkl against the published key")
+        self.steps.passed("each side's only public value is 0, both proofs verified by ezkl against the published key")
         self.shown = shown
-
-    def begin(self, step: int) -> None:
-        """Say which step is under way."""
-        self.step = step
-
-    def passed(self, compared: str) -> None:
-        """The step under way passed."""
-        self._add(LateCheck(self.step, Status.PASSED, compared))
-
-    def _add(self, check: LateCheck) -> None:
-        self.checks.append(check)
-        self.on_check(check)
 
     def report(self, failure: VerifierError | None, seconds: float) -> LateReport:
         """Everything found, with the verdict."""
-        if failure is not None:
-            failure.step = failure.step or self.step
-            status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
-            self._add(LateCheck(failure.step, status, failure.message))
+        checks = self.steps.end(failure)
         shown = self.shown if failure is None else None
-        for step in STEPS:
-            if step > len(self.checks):
-                self._add(LateCheck(step, Status.NOT_CHECKED, ""))
         return LateReport(
             comparison=str(self.path),
             paths=(str(self.bundles[0]), str(self.bundles[1])),
             reports=tuple(self.reports),
-            checks=tuple(self.checks),
+            checks=checks,
             failure=failure,
             ics=shown if isinstance(shown, ProvenIcs) else None,
             at_least=shown if isinstance(shown, ProvenAtLeast) else None,

@@ -23,9 +23,10 @@ from verifier.limits import DEFAULT_TIME_LIMIT_S
 from verifier.opening import check_opening
 from verifier.profile import Profile, load_stated_profile, read_trusted_file
 from verifier.projection import projection
-from verifier.report import Check, Report, Status
+from verifier.report import Check, Report
 from verifier.signature import Facts, Signed, check_signature
 from verifier.statement import Y_POINTS, check_statement
+from verifier.steps import Steps
 from verifier.transcript import Points, arrange_points, commitment_digest, draw_challenges
 from verifier.workers import Deadline, Keys, Workers
 
@@ -55,7 +56,7 @@ def verify_bundle(path: Path, options: Options, on_check: Callable[[Check], None
         on_check: called with each check when it is done.
     """
     started = time.monotonic()
-    run = _Run(path, options, on_check or (lambda _check: None))
+    run = _Run(path, options, on_check)
     failure: VerifierError | None = None
     try:
         with Workers(Deadline(options.time_limit_s)) as workers:
@@ -78,7 +79,7 @@ class Accepted:
 def verify_with(workers: Workers, path: Path, options: Options) -> tuple[Report, Accepted | None]:
     """`verify_bundle` by workers that are there already; what was accepted, if it was."""
     started = time.monotonic()
-    run = _Run(path, options, lambda _check: None)
+    run = _Run(path, options)
     failure: VerifierError | None = None
     try:
         run.all_steps(workers)
@@ -103,16 +104,16 @@ def require_accepted(what: str, report: Report, accepted: Accepted | None) -> Ac
 
 def not_verified(path: Path, options: Options, failure: VerifierError, seconds: float) -> Report:
     """The report of a bundle that could not be tried at all, or whose process was lost."""
-    return _Run(path, options, lambda _check: None).report(failure, seconds)
+    return _Run(path, options).report(failure, seconds)
 
 
 class _Run:
     """One verification under way."""
 
-    def __init__(self, path: Path, options: Options, on_check: Callable[[Check], None]) -> None:
-        self.path, self.options, self.on_check = path, options, on_check
-        self.step = 1
-        self.checks: list[Check] = []
+    def __init__(self, path: Path, options: Options, on_check: Callable[[Check], None] | None = None) -> None:
+        self.path, self.options = path, options
+        asked = {step: name for step, name in STEP_NAMES.items() if step != 11 or options.weights is not None}
+        self.steps = Steps(Check, asked, on_check)
         self.bundle: Bundle | None = None
         self.profile: Profile | None = None
         self.cm: bytes | None = None
@@ -122,7 +123,7 @@ class _Run:
 
     def all_steps(self, workers: Workers) -> None:
         """Steps 1 to 12."""
-        self.begin(1)
+        self.steps.begin(1)
         bundle = self.bundle = read_bundle(self.path)
         stated = bundle.statement
         profile = self.profile = load_stated_profile(stated.profile_name, stated.profile_sha256)
@@ -132,105 +133,91 @@ class _Run:
         ):
             if len(proof.proof) != circuit.proof_bytes:
                 raise Rejected(f"{name}.proof: {len(proof.proof)} bytes, {circuit.proof_bytes} expected", code="length")
-        self.passed("five files, within their limits, canonical where the protocol says so, proofs of exact length")
+        self.steps.passed(
+            "five files, within their limits, canonical where the protocol says so, proofs of exact length"
+        )
 
-        self.begin(2)
+        self.steps.begin(2)
         check_statement(bundle.statement, profile)
-        self.passed(f"equal to the pinned profile {profile.name}; shapes, tokens and c_t as its rules give them")
+        self.steps.passed(f"equal to the pinned profile {profile.name}; shapes, tokens and c_t as its rules give them")
 
-        self.begin(3)
+        self.steps.begin(3)
         points = _check_points(bundle)
         self.cm = commitment_digest(bundle.statement, points)
-        self.passed(
+        self.steps.passed(
             f"{bundle.statement.total_rows} rows, S', {Y_POINTS} y: all canonical, on the curve, not the identity"
         )
 
         costly = _start(workers, bundle, profile, points)
 
-        self.begin(4)
+        self.steps.begin(4)
         if bundle.encoder.proof[:POINT_BYTES] != costly.expected.result().s_input:
             raise Rejected("the encoder proof is about another vector than the committed S'", code="encoder-input")
-        self.passed("the encoder proof's input column = C(S') + B_enc")
+        self.steps.passed("the encoder proof's input column = C(S') + B_enc")
 
-        self.begin(5)
+        self.steps.begin(5)
         encoder.check_instance_count(bundle.encoder.instances, profile)
         costly.encoder_proof.result()
-        self.passed(f"{len(bundle.encoder.instances)} public values, proof verified by ezkl against the published key")
+        self.steps.passed(
+            f"{len(bundle.encoder.instances)} public values, proof verified by ezkl against the published key"
+        )
 
-        self.begin(6)
+        self.steps.begin(6)
         worst = encoder.check_norms(bundle.encoder.instances, bundle.statement.c, profile)
         encoder.features(bundle.encoder.instances, profile)  # refused here if one is out of range
-        self.passed(f"six norms within their bounds, {worst:.4%} off at most; features in range")
+        self.steps.passed(f"six norms within their bounds, {worst:.4%} off at most; features in range")
 
-        self.begin(7)
+        self.steps.begin(7)
         check_link_inputs(bundle.link.proof, {**costly.expected.result().link_inputs, **costly.public.result()})
-        self.passed(f"{link.INPUTS} input columns = the points computed from rows, S', y and challenges")
+        self.steps.passed(f"{link.INPUTS} input columns = the points computed from rows, S', y and challenges")
 
-        self.begin(8)
+        self.steps.begin(8)
         if bundle.link.instances != (0,):
             raise Rejected("link.json.instances: not exactly one, equal to 0", code="instances")
         costly.link_proof.result()
-        self.passed("the only public value is 0, proof verified by ezkl against the published key")
+        self.steps.passed("the only public value is 0, proof verified by ezkl against the published key")
 
-        self.begin(9)
+        self.steps.begin(9)
         z, pixels = costly.rendered.result()
         worst_channel = image.compare(bundle.picture.pixels, pixels, profile)
         self.fingerprint = fingerprint_of(z, bundle.statement, profile)
-        self.passed(
+        self.steps.passed(
             f"{profile.width} x {profile.height} pixels equal G(z): {worst_channel} of 255 off at most, "
             f"{profile.tolerance} allowed"
         )
 
-        self.begin(10)
+        self.steps.begin(10)
         if profile.development_srs and not self.options.allow_development_srs:
             raise UntrustedSrs(
                 "the profile's SRS is a development one: whoever made it can forge proofs",
                 hint="give --allow-dev-srs if you trust whoever made it",
             )
-        self.passed("a development SRS, allowed by --allow-dev-srs" if profile.development_srs else "public ceremony")
+        self.steps.passed(
+            "a development SRS, allowed by --allow-dev-srs" if profile.development_srs else "public ceremony"
+        )
 
         if self.options.weights is not None and self.options.secret is not None:
-            self.begin(11)
+            self.steps.begin(11)
             opened = check_opening(
                 bundle.statement, points, self.cm, profile, self.options.weights, self.options.secret, workers
             )
-            self.passed(opened)
+            self.steps.passed(opened)
 
-        self.begin(12)
+        self.steps.begin(12)
         facts = Facts(bundle.digest, bundle.digests, self.cm, profile.name, profile.sha256)
         self.signed = check_signature(bundle.signature, facts, self.options.identity)
         if self.options.identity is not None:
-            self.passed(self.signed.words)
+            self.steps.passed(self.signed.words)
         self.accepted = Accepted(bundle, profile, points, self.cm)
-
-    def begin(self, step: int) -> None:
-        """Say which step is under way."""
-        self.step = step
-
-    def passed(self, compared: str) -> None:
-        """The step under way passed."""
-        self._add(Check(self.step, Status.PASSED, compared))
-
-    def _add(self, check: Check) -> None:
-        self.checks.append(check)
-        self.on_check(check)
 
     def report(self, failure: VerifierError | None, seconds: float) -> Report:
         """Everything found, with the verdict."""
-        if failure is not None:
-            failure.step = failure.step or self.step
-            status = Status.FAILED if isinstance(failure, Rejected) else Status.UNDECIDED
-            self._add(Check(failure.step, status, failure.message))
         asked = self.options.weights is not None
-        done = {check.step for check in self.checks}
-        for step in STEP_NAMES:
-            if step not in done and (step != 11 or asked):
-                words = self.signed.words if step == 12 and self.signed is not None else ""
-                self._add(Check(step, Status.NOT_CHECKED, words))
+        checks = self.steps.end(failure, {12: self.signed.words} if self.signed is not None else {})
         statement = self.bundle.statement if self.bundle else None
         return Report(
             bundle=str(self.path),
-            checks=tuple(self.checks),
+            checks=checks,
             failure=failure,
             profile=self.profile.name if self.profile else None,
             development_srs=self.profile.development_srs if self.profile else None,

@@ -22,7 +22,7 @@ from verifier.errors import BadInstallation, Rejected, UnknownVersion, Unreadabl
 from verifier.feedforward_artefact import FEED_FORWARD, is_feed_forward, parse_feed_forward, read_statement
 from verifier.feedforward_circuit import fits, load_circuit
 from verifier.feedforward_relation import normalise, read_integers
-from verifier.feedforward_report import NOT_PROVEN, STEPS, WHY, FeedForwardReport
+from verifier.feedforward_report import NOT_PROVEN, STEPS, WHY, FeedForwardCheck, FeedForwardReport
 from verifier.feedforward_verify import verify_feed_forward
 from verifier.late_artefact import is_comparison
 from verifier.profile import load_profile
@@ -84,6 +84,19 @@ def test_undecided_without_trust_in_the_srs(proof):
 
 def test_undecided_when_time_runs_out(proof):
     assert verify(proof, time_limit_s=1e-3).verdict == "undecided"
+
+
+def test_steps_after_the_failed_one_are_reported_as_not_checked(proof):
+    path = proof / "points.bin"
+    path.write_bytes(path.read_bytes()[:-64])
+    seen: list[FeedForwardCheck] = []
+    report = verify_feed_forward(proof, BUNDLE, Options(allow_development_srs=True), seen.append)
+    assert (report.verdict, report.failure.step) == ("rejected", 3)
+    statuses = [(check.step, check.status) for check in report.checks]
+    assert statuses == [
+        (1, Status.PASSED), (2, Status.PASSED), (3, Status.FAILED), *((n, Status.NOT_CHECKED) for n in range(4, 9))
+    ]  # fmt: skip
+    assert tuple(seen) == report.checks
 
 
 def test_a_zip_of_it_is_accepted(proof, tmp_path):
