@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fpm.latent import Z_DIM, head_basis
+from fpm.latent import MIXING_SEED, Z_DIM, head_basis, rotation
 from fpm.synthetic import GRID, TERMS
 
 PARAM_SCALE = 256  # 2**8, ezkl's param_scale
@@ -154,22 +154,29 @@ def _rescaled(product: Tensor) -> Tensor:
     return (product + PARAM_SCALE // 2) >> 8
 
 
-def whitening_head(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The public last layer: z = W f + b has mean 0 and the identity as covariance.
+def whitening_head(
+    features: npt.NDArray[np.float64], power: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The public last layer: z = W f + b has mean 0 and variance 1, taken over all its entries.
 
-    W = Q C^(-1/2), b = -W mean, with mean and covariance C of the features of independent models and Q from `latent`.
-    With F < 512 features z can only fill a subspace: Q's first F columns, times sqrt(512/F).
+    W = s Q R C^(-power), b = -W mean, with mean and covariance C of the features of independent models and Q from
+    `latent`. At 1/2 every direction's variance is 1; below it, directions in which models differ most keep more, and
+    the rotation R spreads those over all coordinates, each of which is a parameter of the picture.
+    With F < 512 features z can only fill a subspace: Q's first F columns.
 
     Args:
         features: [n, F] of n >> F independent models.
+        power: from 0 (features as they are) to 1/2 (whitened).
 
     Returns:
         weight float32 [512, F], bias float32 [512].
     """
     count = features.shape[1]
     values, vectors = np.linalg.eigh(np.cov(features.T))
-    basis = head_basis()[:, :count] * np.sqrt(Z_DIM / count)
-    weight = basis @ (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
+    values = np.maximum(values, 1e-9)
+    scale = np.sqrt(Z_DIM / (values ** (1.0 - 2.0 * power)).sum())
+    basis = head_basis()[:, :count] @ rotation(count, MIXING_SEED)
+    weight = scale * basis @ (vectors * values**-power) @ vectors.T
     bias = -weight @ features.mean(0)
     return weight.astype(np.float32), bias.astype(np.float32)
 

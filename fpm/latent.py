@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Z_DIM = 512
 BASIS_SEED = 20240
+MIXING_SEED = 20241
 
 Array = npt.NDArray[np.float64]
 
@@ -25,12 +26,17 @@ def head_basis() -> Array:
     Returns:
         float64 [512, 512], `Q.T @ Q = I`; the same on every machine up to rounding.
     """
-    gauss = np.random.default_rng(BASIS_SEED).standard_normal((Z_DIM, Z_DIM))
-    q, r = np.linalg.qr(gauss)
-    # The sign of each column is LAPACK's choice; fix it.
-    basis: Array = q * np.sign(np.diag(r))
+    basis = rotation(Z_DIM, BASIS_SEED)
     basis.setflags(write=False)
     return basis
+
+
+def rotation(size: int, seed: int) -> Array:
+    """A random rotation or reflection, float64 [size, size], decided by the seed."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
+    # The sign of each column is LAPACK's choice; fix it.
+    out: Array = q * np.sign(np.diag(r))
+    return out
 
 
 def coordinates(z: Array) -> Array:

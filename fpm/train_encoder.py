@@ -1,7 +1,7 @@
 """Trains the encoder as HuRef does: contrastive loss on z's cosine, a discriminator pulling z towards N(0, I).
 
-The head is not trained beside it: every step whitens the batch's features exactly, which is what the published head
-does with all models' features, and the slope goes through that.
+The head is not trained beside it: every step whitens the batch's features exactly, and the slope goes through that.
+The published head whitens a little less, with the covariance of all models' features.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fpm.latent import Z_DIM
 from fpm.synthetic import pairs
 
 Float32 = npt.NDArray[np.float32]
+WHITENING = 0.25  # docs/fpm.md, "How much the head whitens"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class EncoderTraining:
     positive_weight: float = 1.3
     negative_weight: float = 0.7
     gaussian_weight: float = 0.1
+    whitening: float = WHITENING  # of the head: C to minus this; training itself whitens its batch whole
     r1_gamma: float = 1.0
     seed: int = 0
 
@@ -144,7 +146,7 @@ def train_encoder(
                 }
             )
     encoder.round_weights()
-    weight, bias = fitted_head(encoder, base)
+    weight, bias = fitted_head(encoder, base, config.whitening)
     record: dict[str, object] = {
         "config": asdict(config),
         "curve": curve,
@@ -155,9 +157,9 @@ def train_encoder(
 
 
 @torch.no_grad()
-def fitted_head(encoder: Encoder, base: Tensor) -> tuple[Float32, Float32]:
-    """The head for the features of independent models' terms [n,6,16,16]."""
-    return whitening_head(torch.cat([encoder(part) for part in torch.split(base, 1024)]).double().numpy())
+def fitted_head(encoder: Encoder, base: Tensor, power: float) -> tuple[Float32, Float32]:
+    """The head for the features of independent models' terms [n,6,16,16]; `power` as `whitening_head` takes it."""
+    return whitening_head(torch.cat([encoder(part) for part in torch.split(base, 1024)]).double().numpy(), power)
 
 
 def training_terms(config: EncoderTraining, cache: Path | None) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from circuits.errors import CheckpointError, ModelFileError
 from circuits.size_classes import FIELD_MODULUS
 
 Z_LENGTH = 512
-SHORTEST_Z = 2.0  # of |W f + b|: rounding would decide where a shorter z points, and the verifier refuses it
+SHORTEST_Z = 8.0  # of |W f + b|: rounding would decide where a shorter z points, and the verifier refuses it
 
 
 def features_of(instances: Sequence[int], scale: int) -> npt.NDArray[np.float64]:
@@ -29,7 +29,7 @@ def z_of(features: npt.NDArray[np.float64], head: Path) -> npt.NDArray[np.float6
 
     Raises:
         ModelFileError: the head does not fit.
-        CheckpointError: z is shorter than 2 before it is scaled.
+        CheckpointError: z is shorter than 8 before it is scaled.
     """
     try:
         with np.load(head, allow_pickle=False) as arrays:

@@ -86,7 +86,7 @@ def features(instances: Sequence[int], profile: Profile) -> Float64Array:
 
 
 def latent(instances: Sequence[int], profile: Profile, head: bytes) -> Float64Array:
-    """`z = W f + b`, `|z|_2` at least 2, then `z *= sqrt(512) / |z|_2` (512: how many entries z has).
+    """`z = W f + b`, `|z|_2` at least 8, then `z *= sqrt(512) / |z|_2` (512: how many entries z has).
 
     Raises:
         Rejected: z is too short for its direction to mean anything, or not finite.

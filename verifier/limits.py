@@ -46,9 +46,9 @@ MAX_DECIMAL_DIGITS = 80  # p has 77: a c_t given "negative modulo p" must be rea
 C_LIMIT = 1 << 32  # c_t < 2^32
 FEATURE_LIMIT = 1 << 62  # magnitude of a feature as a signed integer
 NORM_LIMIT = 1 << 64
-# |W f + b|: models' are 16 to 27 (docs/fpm.md), that of six identity matrices is 5. A prover's choice of rounding turns
-# a shorter z further.
-MIN_LATENT_LENGTH = 2.0
+# |W f + b|: models' are 16 to 27 (docs/fpm.md), that of six multiples of the identity at least 10. A prover's choice of
+# rounding turns a shorter z further.
+MIN_LATENT_LENGTH = 8.0
 
 # Profile: shipped with the verifier and pinned by digest, so these only catch accidents.
 MAX_PROFILE_BYTES = 64 * KIB

@@ -69,7 +69,7 @@ def null_document(
 
     Returns:
         `distance`, `cosine`, `p_values_below`: of all unrelated pairs under each projection; `calibration`: what
-        `prover/terms_null.json` holds; `tokens`: the same by K; `later`: attacked models under other projections;
+        `prover/terms_null.json` must not be below; `tokens`: the same by K; `later`: attacked models under other projections;
         `blocks`: most similar blocks.
     """
     lines: list[dict[str, Any]] = []

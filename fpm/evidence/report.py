@@ -172,7 +172,7 @@ def _null(found: Documents) -> str:
             (f"p-values of at most {p}", f"{seen} of {count}, {seen / count:.3f}")
             for p, seen in null["p_values_below"].items()
         ),
-        ("calibration taken from it: shift, scale", f"{null['calibration']['shift']}, {null['calibration']['scale']}"),
+        ("calibration that it gives: shift, scale", f"{null['calibration']['shift']}, {null['calibration']['scale']}"),
     ]
     return markdown(("unrelated bases, one tokenizer", "measured"), rows)
 

@@ -14,7 +14,7 @@ DERIVED = ("offspring", "rearranged", "padded", "adaptive")
 """Kinds that hold the parent's weights. Distilled models, and those of the same start, are counted by themselves."""
 FALSE_POSITIVE_RATE = 0.01
 
-Z_DERIVED, Z_INDEPENDENT = 0.666, 0.214
+Z_DERIVED, Z_INDEPENDENT = 0.666, 0.263
 """Cosines of z from which `huref compare` says derived, and below which independent (docs/compare.md; a test compares
 them with the verifier's)."""
 

@@ -14,9 +14,10 @@ from prover.jobs import Job
 from prover.prove import FingerprintProver
 from prover.terms import TermRules, load_fingerprint_input
 from tests.adversarial.cheats import SEED, SESSION, World
+from tests.adversarial.comparison_cheats import trusted_toys
 from tests.adversarial.feedforward_cheats import honest_world
 from tests.conftest import alone
-from tests.toy_pair import ASSETS, NAME, toy_profile
+from tests.toy_pair import ASSETS, NAME, toy_pair, toy_profile
 from verifier.verify import verify_with
 
 
@@ -43,6 +44,19 @@ def toy_bundle_world(tmp_path_factory):
         honest = FingerprintProver(profile, source, SEED, SESSION, Job(folder)).run()
     yield World(profile, source, folder, honest)
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def pair():
+    """The two toy models whose comparisons are attacked."""
+    return toy_pair()
+
+
+@pytest.fixture(scope="module")
+def toy_pair_trusted():
+    """Their profile and similarity circuits are trusted."""
+    with trusted_toys():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -39,12 +39,12 @@ def features_of_terms(profile: Profile) -> np.ndarray:
     return (patches @ weights).reshape(6 * 256, -1).T
 
 
-def directionless_terms(profile: Profile) -> np.ndarray:
-    """Six terms [16, 16] of root mean square 1, as norms demand, with W E s + b = 0."""
+def directionless_terms(profile: Profile, z: np.ndarray | float = 0.0, seed: int = 1) -> np.ndarray:
+    """Six terms [16, 16] of root mean square 1, as norms demand, with W E s + b = z [512]."""
     encoder, (weight, bias) = features_of_terms(profile), head_of(profile)
-    wanted = -np.linalg.solve(weight, bias)
+    wanted = np.linalg.solve(weight, z - bias)
     inverse = np.linalg.pinv(encoder)
-    terms = np.random.default_rng(1).normal(size=6 * 256)
+    terms = np.random.default_rng(seed).normal(size=6 * 256)
     for _ in range(200):  # onto E s = wanted, then onto the six spheres, until both hold
         terms = terms + inverse @ (wanted - encoder @ terms)
         terms = (terms.reshape(6, 256) / np.sqrt((terms.reshape(6, 256) ** 2).mean(1))[:, None]).reshape(-1)

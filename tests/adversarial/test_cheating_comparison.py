@@ -31,23 +31,13 @@ from tests.adversarial.comparison_cheats import (
     prove_with_graph,
     relabelled,
     swapped,
-    trusted_toys,
     verify,
 )
 from tests.circuits.small import ezkl_accepts, proof_file
 from tests.conftest import alone
-from tests.toy_pair import ASSETS, toy_pair, toy_side
+from tests.toy_pair import ASSETS, toy_side
 
-
-@pytest.fixture(scope="module")
-def pair():
-    return toy_pair()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def toy_trusted():
-    with trusted_toys():
-        yield
+pytestmark = pytest.mark.usefixtures("toy_pair_trusted")
 
 
 @pytest.fixture(scope="module")

@@ -27,27 +27,15 @@ from tests.adversarial.comparison_cheats import (
     proof_of,
     prove_with_graph,
     relabelled,
-    trusted_toys,
     verify,
 )
 from tests.circuits.small import ezkl_accepts, proof_file
 from tests.conftest import alone
-from tests.toy_pair import ASSETS, AT_LEAST, toy_pair
+from tests.toy_pair import ASSETS, AT_LEAST
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("toy_pair_trusted")]
 
 TOO_MUCH = Request(950_000, AT_LEAST.challenge)
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return toy_pair()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def toy_trusted():
-    with trusted_toys():
-        yield
 
 
 @pytest.fixture(scope="module")

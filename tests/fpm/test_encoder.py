@@ -241,13 +241,26 @@ def test_projection_is_signed_and_balanced() -> None:
 def test_head_whitens(count: int) -> None:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((4000, count)) @ rng.standard_normal((count, count)) + 3.0
-    weight, bias = whitening_head(features)
+    weight, bias = whitening_head(features, 0.5)
     z = latent(features, weight, bias, normalise=False)
     assert np.abs(z.mean(0)).max() < 2e-2
     u = coordinates(z)[:, :count] * np.sqrt(count / Z_DIM)
     assert np.abs(np.cov(u.T) - np.eye(count)).max() < 5e-2
     assert np.isclose((z**2).sum(1).mean(), Z_DIM, rtol=1e-2)
     assert np.allclose((sample_z(3, 0) ** 2).mean(1), 1.0)
+
+
+def test_half_whitening_halves_the_exponent_and_spreads_it() -> None:
+    """What C holds as variances v, z holds as sqrt(v), of mean 1; the mixing gives every coordinate its share."""
+    rng = np.random.default_rng(0)
+    variances = np.repeat([16.0, 1.0], [Z_DIM // 8, Z_DIM - Z_DIM // 8])
+    features = rng.standard_normal((40_000, Z_DIM)) * np.sqrt(variances) - 1.0
+    z = latent(features, *whitening_head(features, 0.25), normalise=False)
+    found = np.sort(np.linalg.eigvalsh(np.cov(z.T)))[::-1]
+    expected = np.sqrt(variances) / np.sqrt(variances).mean()
+    assert np.abs(found / expected - 1.0).max() < 0.2, "a sample spreads them by a tenth"
+    assert np.isclose((z**2).sum(1).mean(), Z_DIM, rtol=1e-2)
+    assert np.abs(coordinates(z).var(0) - 1.0).max() < 0.25, "unmixed: 2.9 and 0.7"
 
 
 def test_batch_whitening_whitens() -> None:

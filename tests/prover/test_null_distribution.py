@@ -103,11 +103,15 @@ def test_unrelated_terms_have_uniform_p_values() -> None:
     assert steps.max() < 0.115  # Kolmogorov-Smirnov at 0.01
 
 
-def test_published_calibration_is_the_laboratorys() -> None:
+def test_published_calibration_is_the_widest_that_the_laboratory_gave() -> None:
+    """The zoo was trained twice, on two kinds of processor; p-values rest on the run that makes them larger."""
     document = json.loads((ROOT / "fpm" / "runs" / "evidence" / "null.json").read_text())
     published = calibration()
-    assert vars(published) == document["calibration"]
-    assert published.shift >= 0 and published.scale >= 1
+    assert published.shift >= document["calibration"]["shift"] >= 0
+    assert published.scale >= document["calibration"]["scale"] >= 1
+    assert published.least_tokens == document["calibration"]["least_tokens"]
+    page = " ".join((ROOT / "docs" / "evidence.md").read_text().split())
+    assert f"shift {published.shift:g} and scale {published.scale:g}" in page
 
 
 # ---------------------------------------- verdicts

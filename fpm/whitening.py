@@ -1,0 +1,98 @@
+"""`python -m fpm.whitening`: how much the head should whiten, asked of models that nothing else uses.
+
+Writes fpm/runs/whitening.json. The models of docs/fpm.md's other tables (`TEST_SEED`) may not choose anything; those
+here do, and are measured for nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+import torch
+
+from fpm.encoder_figures import Figures, Fingerprinter, cosines, independents
+from fpm.synthetic import GRID, TERMS, offspring
+from fpm.trade_off import ENTRIES, LinearMap, whitening
+from fpm.train import PUBLISHED, RUNS
+from fpm.train_encoder import EncoderTraining, training_terms
+
+SEED = 5100
+CROWD = 1000  # among so many an offspring is to be found, as in docs/fpm.md
+NEAR, FAR = ((0.05, 0.05), (0.1, 0.1)), ((0.8, 0.8), (1.0, 1.0))  # noises around a terms' cosine of 0.99, and of 0.45
+POWERS = (0.0, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5)
+
+
+def figures(find: LinearMap, base: npt.NDArray[Any], children: npt.NDArray[Any]) -> Figures:
+    """One power's figures: terms [n,6,16,16], n a multiple of CROWD, and offspring [4,n,6,16,16], NEAR then FAR."""
+    crowds = [find(part) for part in np.split(base, max(1, len(base) // CROWD))]
+    among = [independents(z) for z in crowds]
+    z = np.concatenate(crowds)
+    of_terms = [cosines(base, group) for group in children]
+    of_z = [cosines(z, find(group)) for group in children]
+    close, kept = np.concatenate(of_terms[: len(NEAR)]), np.concatenate(of_z[: len(NEAR)])
+    far = np.concatenate(of_terms[len(NEAR) :])
+    found = np.concatenate([_found(find(group), crowds) for group in children[len(NEAR) :]])
+    return {
+        "pairs": sum(one["pairs"] for one in among),
+        "mean_abs": float(np.mean([one["mean_abs"] for one in among])),
+        "pairs_above_0.3": sum(one["pairs_above_0.3"] for one in among),
+        "at_0.99": float((kept[close >= 0.99] >= 0.99).mean()),
+        **{f"terms_above_{limit:g}": int((far > limit).sum()) for limit in (0.4, 0.5)},
+        **{f"not_found_above_{limit:g}": int((~found[far > limit]).sum()) for limit in (0.4, 0.5)},
+    }
+
+
+def _found(child: npt.NDArray[Any], crowds: list[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Whether each child's nearest model of its crowd is its own base."""
+    parts = np.split(child, len(crowds))
+    hits = [(part @ z.T).argmax(1) == np.arange(len(z)) for part, z in zip(parts, crowds, strict=True)]
+    return np.concatenate(hits)
+
+
+def row(power: str, found: Figures, spread: float) -> str:
+    """The line of docs/fpm.md; `spread`: the largest variance of a direction, the mean being 1."""
+    cells = (
+        power,
+        f"{spread:.1f}",
+        f"{found['mean_abs']:.4f}",
+        f"{found['pairs_above_0.3']:,}",
+        f"{found['at_0.99']:.1%}",
+        f"{found['not_found_above_0.4']:,}",
+        f"{found['not_found_above_0.5']:,}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line; prints the table's lines and the path written."""
+    parser = argparse.ArgumentParser(prog="python -m fpm.whitening")
+    default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
+    parser.add_argument("--work", type=Path, default=default, help="keeps synthetic terms, shared with fpm.study")
+    parser.add_argument("--models", type=int, default=8000, help="a multiple of 1,000")
+    parser.add_argument("--output", type=Path, default=RUNS / "whitening.json")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    options.work.mkdir(parents=True, exist_ok=True)
+    sample = training_terms(EncoderTraining(), options.work / "training.npz")[0].double().flatten(1).numpy()
+    encoder = Fingerprinter.load(PUBLISHED).features(np.eye(ENTRIES).reshape(-1, TERMS, GRID, GRID))
+    features = sample @ encoder
+    variances = np.linalg.eigvalsh(np.cov(features.T))
+    base, children = offspring(options.models, SEED, NEAR + FAR)
+    found: dict[str, Figures] = {}
+    for power in POWERS:
+        find = LinearMap(encoder @ whitening(features, power), sample.mean(0), encoder.shape[1])
+        left = variances ** (1.0 - 2.0 * power)
+        found[f"{power:g}"] = figures(find, base, children) | {"spread": float(left.max() / left.mean())}
+        print(row(f"{power:g}", found[f"{power:g}"], found[f"{power:g}"]["spread"]), flush=True)
+    options.output.write_text(json.dumps({"models": len(base), "powers": found}, indent=1) + "\n")
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()
