@@ -69,8 +69,8 @@ def null_document(
 
     Returns:
         `distance`, `cosine`, `p_values_below`: of all unrelated pairs under each projection; `calibration`: what
-        `prover/terms_null.json` must not be below; `tokens`: the same by K; `later`: attacked models under other projections;
-        `blocks`: most similar blocks.
+        `prover/terms_null.json` must not be below; `tokens`: the same by K; `later`: attacked models under other
+        projections; `blocks`: most similar blocks.
     """
     lines: list[dict[str, Any]] = []
     for number in range(projections):
