@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from verifier.compare_cli import compare
 from verifier.errors import Rejected, VerifierError
 from verifier.feedforward_artefact import is_feed_forward
 from verifier.feedforward_cli import feed_forward_command
-from verifier.files import write_atomically
+from verifier.files import write_result
 from verifier.identity import Identity, read_identity
 from verifier.junit import junit
 from verifier.late_artefact import is_comparison
@@ -162,15 +161,13 @@ def main(
     if challenge is not None:
         raise click.UsageError("--challenge is about a comparison: COMPARISON BUNDLE_A BUNDLE_B")
     if not recursive and is_feed_forward(bundles[0]):
-        if any(option is not None for option in (weights, identity, page_file, junit_file, sarif_file)):
-            raise click.UsageError(
-                "--weights, --opening, --identity, --report, --junit and --sarif are about bundles alone"
-            )
-        sys.exit(feed_forward_command(bundles, options, as_json))
+        if any(option is not None for option in (weights, identity, junit_file, sarif_file)):
+            raise click.UsageError("--weights, --opening, --identity, --junit and --sarif are about bundles alone")
+        sys.exit(feed_forward_command(bundles, options, as_json, page_file))
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
     written = [
-        _write(file, data)
+        write_result(file, data)
         for file, data in (
             (page_file, lambda: page(reports, options, datetime.now(timezone.utc))),
             (junit_file, lambda: junit(reports)),
@@ -224,15 +221,3 @@ def _many(paths: list[Path], options: Options, jobs: int | None, as_json: bool) 
             click.echo(summary_line(report))
     click.echo(json.dumps(many_as_json(reports), indent=1, ensure_ascii=True) if as_json else counts_text(reports))
     return reports
-
-
-def _write(file: Path | None, make: Callable[[], bytes]) -> bool:
-    """Write a result, if it is asked for; False when that fails, which is said."""
-    if file is None:
-        return True
-    try:
-        write_atomically(file, make())
-    except OSError as error:
-        click.echo(f"{click.format_filename(file)}: {error.strerror}", err=True)
-        return False
-    return True

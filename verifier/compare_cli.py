@@ -11,7 +11,7 @@ import click
 
 from verifier.compare_page import comparison_page
 from verifier.comparison import MEANING, NOT_PROVEN, Comparison, compare_reports, p_text
-from verifier.files import write_atomically
+from verifier.files import write_result
 from verifier.limits import DEFAULT_TIME_LIMIT_S
 from verifier.report import EXIT_USAGE, printable, summary_line
 from verifier.verify import Options, verify_bundle
@@ -61,14 +61,11 @@ def compare(
     options = Options(allow_development_srs=allow_dev_srs, time_limit_s=time_limit)
     comparison = compare_reports(verify_bundle(left, options), verify_bundle(right, options))
     click.echo(json.dumps(comparison.as_json(), indent=1) if as_json else as_text(comparison))
-    exit_code = comparison.exit_code
-    if page_file is not None:
-        try:
-            write_atomically(page_file, comparison_page(comparison, allow_dev_srs, datetime.now(timezone.utc)))
-        except OSError as error:
-            click.echo(f"{click.format_filename(page_file)}: {error.strerror}", err=True)
-            exit_code = max(exit_code, EXIT_USAGE)
-    context.exit(exit_code)
+
+    def page() -> bytes:
+        return comparison_page(comparison, allow_dev_srs, datetime.now(timezone.utc))
+
+    context.exit(max(comparison.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE))
 
 
 def as_text(comparison: Comparison) -> str:

@@ -1,19 +1,19 @@
 """A comparison as one self-contained HTML page: both pictures side by side, what was found, what is not proven.
 
-Built from the pieces of `page`, with the same rules: every string of a bundle goes through `given` or `escape`. Pure.
+Built from `page_pieces`: every string of a bundle goes through `given` or `escape`. Pure.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from verifier import __version__
 from verifier.comparison import DERIVED_P, INDEPENDENT_P, MEANING, NOT_PROVEN, Comparison, Likeness, p_text
-from verifier.page import document, escape, given, png_in_base64, result_mark, shape, shell_word, table_of
+from verifier.page import document, escape, given, shape, table_of
+from verifier.page_pieces import bundle_table, not_proven_list, picture, reproduction
 from verifier.page_words import NOT_PROVEN_DEVELOPMENT
-from verifier.report import Report, printable
+from verifier.report import printable
 
-_LETTERS = ("A", "B")
+_BUNDLES = ("bundle A", "bundle B")
 _VERDICTS = {
     "derived": "Derived: a common base",
     "inconclusive": "Inconclusive",
@@ -26,19 +26,21 @@ def comparison_page(comparison: Comparison, allow_development_srs: bool, when: d
     likeness = comparison.likeness
     word = likeness.verdict.capitalize() if likeness else "Not compared"
     names = " and ".join(printable(report.bundle) for report in comparison.reports)
+    bundles = list(zip(_BUNDLES, comparison.reports, strict=True))
+    options = ["--allow-dev-srs"] if allow_development_srs else []
     parts = [
         '<article aria-labelledby="verdict">',
         _verdict(comparison),
         '<div class="pair">',
-        *(_picture(letter, report) for letter, report in zip(_LETTERS, comparison.reports, strict=True)),
+        *(picture(name, report) for name, report in bundles),
         "</div>",
         *(_figures(likeness) if likeness else []),
         "<h3>What is not proven</h3>",
-        _not_proven(comparison),
+        not_proven_list("" if likeness else "Nothing was compared.", NOT_PROVEN),
         "<h3>The two bundles</h3>",
-        *(_bundle(letter, report) for letter, report in zip(_LETTERS, comparison.reports, strict=True)),
+        *(bundle_table(name, report, digests=True) for name, report in bundles),
         "<h3>How to reproduce this</h3>",
-        _reproduce(comparison, allow_development_srs),
+        reproduction(str(comparison.exit_code), ("compare",), (report.bundle for _, report in bundles), options),
         "</article>",
     ]
     return document(f"{word}: {names}", "Comparison of two language models' fingerprints", "\n".join(parts), when)
@@ -73,18 +75,6 @@ def _verdict(comparison: Comparison) -> str:
     if comparison.development_srs:
         lines.append(f'<p class="caution"><strong>Mind the setup.</strong> {NOT_PROVEN_DEVELOPMENT}</p>')
     return "\n".join(lines)
-
-
-def _picture(letter: str, report: Report) -> str:
-    if report.picture is None:
-        return f'<p class="caution">{letter}: no picture, the bundle could not be read.</p>'
-    height, width = report.picture.pixels.shape[:2]
-    says = "Its fingerprint" if report.verdict == "accepted" else "<strong>Not shown to be a fingerprint</strong>"
-    return (
-        f'<figure><img src="data:image/png;base64,{png_in_base64(report.picture)}" width="{width}" height="{height}" '
-        f'alt="The picture in bundle {letter}, {width} by {height} pixels, made by a generator.">'
-        f"<figcaption><strong>{letter}</strong>: {given(report.bundle)}. {says}.</figcaption></figure>"
-    )
 
 
 def _figures(likeness: Likeness) -> list[str]:
@@ -135,36 +125,3 @@ def _axis(cosine: float, low: float, high: float) -> str:
         f'<text x="{where + (-9 if anchor == "end" else 9):.1f}" y="28" text-anchor="{anchor}" font-size="15" '
         f'font-weight="700">{cosine:+.4f}</text></svg>'
     )
-
-
-def _not_proven(comparison: Comparison) -> str:
-    lines = []
-    if comparison.likeness is None:
-        lines.append("<p><strong>Nothing was compared.</strong> Had it been, this would still be open:</p>")
-    return "\n".join([*lines, "<ul>", *(f"<li>{escape(text)}</li>" for text in NOT_PROVEN), "</ul>"])
-
-
-def _bundle(letter: str, report: Report) -> str:
-    rows = [("Bundle", given(report.bundle)), ("Verification", result_mark(report.verdict))]
-    if report.failure is not None:
-        rows.append(("Why", f"{escape(report.failed_where())}: {given(report.failure.message)}"))
-    rows += [
-        (f"{key.capitalize()}, as its maker says", given(value)) for key, value in report.metadata.items() if value
-    ]
-    if report.commitment is not None:
-        rows.append(("Commitment cm", f"<code>{escape(report.commitment)}</code>"))
-    rows += [(escape(name), f"<code>{escape(digest)}</code>") for name, digest in sorted(report.files.items())]
-    return table_of(rows, f"Bundle {letter}. All checks: huref-verify BUNDLE --report FILE.")
-
-
-def _reproduce(comparison: Comparison, allow_development_srs: bool) -> str:
-    words = ["huref-verify", "compare", *(shell_word(report.bundle) for report in comparison.reports)]
-    if allow_development_srs:
-        words.append("--allow-dev-srs")
-    lines = [
-        f"# once, in a checkout of huref-zk {__version__}; the verifier needs nothing more",
-        "python3 -m pip install .",
-        f"# exit code {comparison.exit_code}",
-        " ".join(words),
-    ]
-    return f"<p>No network is needed once installed.</p>\n<pre>{chr(10).join(lines)}</pre>"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import click
 
+from verifier.feedforward_page import feed_forward_page
 from verifier.feedforward_report import FeedForwardCheck, closing_text, step_text
 from verifier.feedforward_verify import verify_feed_forward
+from verifier.files import write_result
+from verifier.report import EXIT_USAGE
 from verifier.verify import Options
 
 
-def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: bool) -> int:
-    """Verify and print; the exit code.
+def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: bool, page_file: Path | None) -> int:
+    """Verify, print, write the page if it is asked for; the exit code.
 
     Raises:
         click.UsageError: not exactly one bundle follows.
@@ -28,4 +32,8 @@ def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: boo
 
     report = verify_feed_forward(paths[0], paths[1], options, None if as_json else show)
     click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
-    return report.exit_code
+
+    def page() -> bytes:
+        return feed_forward_page(report, options.allow_development_srs, datetime.now(timezone.utc))
+
+    return max(report.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import click
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -24,3 +27,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def write_result(path: Path | None, make: Callable[[], bytes]) -> bool:
+    """Write what a command was asked for, if it was; False when that fails, which is said."""
+    if path is None:
+        return True
+    try:
+        write_atomically(path, make())
+    except OSError as error:
+        click.echo(f"{click.format_filename(path)}: {error.strerror}", err=True)
+        return False
+    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from verifier.files import write_atomically
+from verifier.files import write_result
 from verifier.late_page import late_page
 from verifier.late_report import LateCheck, closing_text, step_text
 from verifier.late_verify import verify_comparison
@@ -34,12 +34,8 @@ def comparison_command(
 
     report = verify_comparison(paths[0], (paths[1], paths[2]), options, None if as_json else show, challenge)
     click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
-    if page_file is None:
-        return report.exit_code
-    try:
-        page = late_page(report, options.allow_development_srs, datetime.now(timezone.utc))
-        write_atomically(page_file, page)
-    except OSError as error:
-        click.echo(f"{click.format_filename(page_file)}: {error.strerror}", err=True)
-        return max(report.exit_code, EXIT_USAGE)
-    return report.exit_code
+
+    def page() -> bytes:
+        return late_page(report, options.allow_development_srs, datetime.now(timezone.utc))
+
+    return max(report.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE)

@@ -27,7 +27,7 @@ from verifier.verify import Options
 from verifier.workers import EZKL_VERSION
 
 _TEMPLATE = Path(__file__).with_name("page.html")
-_RESULT = {
+RESULT = {
     Status.PASSED: ("passed", "accepted", "passed"),
     Status.FAILED: ("failed", "rejected", "failed"),
     Status.UNDECIDED: ("unsure", "undecided", "unclear"),
@@ -183,7 +183,7 @@ def png_in_base64(picture: Picture) -> str:
 def _checks(checks: Sequence[Check]) -> str:
     lines = []
     for check in checks:
-        kind, symbol, word = _RESULT[check.status]
+        kind, symbol, word = RESULT[check.status]
         why = WHY.get(check.step, "")
         said = f"<p>Compared: {given(check.compared)}</p>" if check.status is Status.PASSED else ""
         if check.status is not Status.PASSED and check.compared:

@@ -21,9 +21,13 @@ from PIL import Image
 
 from tests.conftest import EXAMPLE
 from tests.verifier.test_compare_page import compared
+from tests.verifier.test_feedforward_page import OUTCOME
+from tests.verifier.test_feedforward_page import report as feed_forward
 from tests.verifier.test_page import HOSTILE, made_up
 from verifier.compare_page import comparison_page
 from verifier.comparison import compare_reports
+from verifier.feedforward_page import feed_forward_page
+from verifier.feedforward_verify import verify_feed_forward
 from verifier.page import page
 from verifier.verify import Options, verify_bundle
 
@@ -112,6 +116,23 @@ def test_many_hostile_bundles(browser, tmp_path):
         *["H2 Rejected at step 3 (points)"] * 3,
     ]
     assert "<script>alert(1)</script>" in there["text"]
+
+
+def test_a_feed_forward_proof(browser, tmp_path):
+    artifacts = EXAMPLE.parents[1]
+    report = verify_feed_forward(artifacts / "feedforward" / "base", EXAMPLE, Options(allow_development_srs=True))
+    seen = look(browser, feed_forward_page(report, True, datetime.now(timezone.utc)), tmp_path)
+    check(seen, tmp_path)
+    assert seen["widths"]["360"]["picture"] == [128]
+    assert "H2 The block's outputs are proven" in seen["widths"]["360"]["headings"]
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_hostile_feed_forward_proof(browser, tmp_path, proven):
+    report = feed_forward(" ".join(HOSTILE), OUTCOME if proven else None)
+    seen = look(browser, feed_forward_page(report, True, datetime.now(timezone.utc)), tmp_path)
+    check(seen, tmp_path)
+    assert "<script>alert(1)</script>" in seen["widths"]["360"]["text"]
 
 
 @pytest.mark.parametrize(("other", "verdict"), [("offspring", "Derived"), ("independent", "Independent")])

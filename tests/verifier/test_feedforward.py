@@ -261,6 +261,16 @@ def test_the_command(proof):
     assert [check["name"] for check in document["checks"]] == list(STEPS.values())
 
 
+def test_the_command_writes_a_page(proof, tmp_path):
+    file = tmp_path / "page.html"
+    result = run(proof, BUNDLE, "--allow-dev-srs", "--report", file)
+    assert result.exit_code == 0, result.output
+    assert b"The block&#x27;s outputs are proven" in file.read_bytes()
+    (tmp_path / "folder").mkdir()
+    assert run(proof, BUNDLE, "--allow-dev-srs", "--report", tmp_path / "folder").exit_code == 2
+    assert list(tmp_path.glob(".*.part")) == []
+
+
 def test_exit_codes_of_the_command(proof):
     assert run(proof, BUNDLE).exit_code == 3
     assert run(proof, "--allow-dev-srs").exit_code == 2

@@ -1,0 +1,94 @@
+"""A feed-forward proof as one self-contained HTML page: verdict, the bundle's picture, outputs, every check.
+
+Built from the pieces of `page_pieces`: every string of an artefact goes through `given` or `escape`. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from verifier.feedforward_report import NOT_PROVEN, WHY, FeedForwardReport, Outcome
+from verifier.page import document, escape, given, table_of
+from verifier.page_pieces import (
+    bundle_table,
+    checks_table,
+    digest_tables,
+    not_proven_list,
+    picture,
+    reproduction,
+    verdict_box,
+)
+from verifier.report import printable
+
+_VERDICTS = {
+    "accepted": "The block's outputs are proven",
+    "undecided": "Undecided",
+    "rejected": "Rejected",
+}
+_SHOWN = 4  # entries of each output; the JSON has all
+
+
+def feed_forward_page(report: FeedForwardReport, allow_development_srs: bool, when: datetime) -> bytes:
+    """The page, UTF-8. `allow_development_srs` is what the proof and its bundle were verified with."""
+    bundles = [] if report.bundle is None else [("the bundle", report.bundle)]
+    options = ["--allow-dev-srs"] if allow_development_srs else []
+    parts = [
+        '<article aria-labelledby="verdict">',
+        _verdict(report),
+        *(picture(name, one) for name, one in bundles),
+        *(_outcome(report.outcome) if report.outcome else []),
+        "<h3>What was checked</h3>",
+        checks_table(report.checks, WHY, "docs/inference-proof.md section 7"),
+        "<h3>What is not proven</h3>",
+        not_proven_list("" if report.verdict == "accepted" else "Nothing was proven.", NOT_PROVEN),
+        *(part for name, one in bundles for part in ("<h3>The bundle</h3>", bundle_table(name, one))),
+        "<h3>Digests</h3>",
+        digest_tables(
+            "the proof",
+            [
+                ("the proof's files", report.files),
+                *(("the bundle's files", one.files) for _, one in bundles if report.files),
+                ("the activation circuit that the verifier trusts", report.pinned),
+            ],
+        ),
+        "<h3>How to reproduce this</h3>",
+        reproduction(f"{report.exit_code}: {report.verdict}", (), (report.path, report.bundle_path), options),
+        "</article>",
+    ]
+    title = f"{report.verdict.capitalize()}: {printable(report.path)}"
+    return document(title, "Proof of one feed-forward block", "\n".join(parts), when)
+
+
+def _verdict(report: FeedForwardReport) -> str:
+    lines = []
+    if report.outcome is not None:
+        one = report.outcome
+        lines.append(
+            f"<p>The feed-forward part of block {one.layer}, with the committed up and down rows and the gate named "
+            f"below, takes the {one.activations} public inputs to the public outputs.</p>"
+        )
+    lines.append(f"<p>Proof: {given(report.path)}</p>")
+    return verdict_box(report, _VERDICTS[report.verdict], lines, report.development_srs)
+
+
+def _outcome(one: Outcome) -> list[str]:
+    facts = [
+        ("Block", str(one.layer)),
+        ("Gate, commitment", f"<code>{escape(one.gate_commitment)}</code>"),
+        ("Scale integers, as the maker says", escape(", ".join(str(c) for c in one.scale))),
+        ("Epsilon integer, as the maker says", escape(str(one.epsilon))),
+    ]
+    rest = max(0, len(one.outputs[0]) - _SHOWN)
+    outputs = [
+        (f"Input {number}", ", ".join(f"{value:+.4f}" for value in row[:_SHOWN]) + (", ..." if rest else ""))
+        for number, row in enumerate(one.outputs)
+    ]
+    caption = (
+        f"What the block adds to the residual stream, the first {min(_SHOWN, len(one.outputs[0]))} of "
+        f"{len(one.outputs[0])} entries; huref-verify --json has all."
+    )
+    return [
+        "<h3>What is proven</h3>",
+        table_of(facts, "The gate is in no term of the fingerprint: the proof itself commits to it."),
+        table_of(outputs, caption),
+    ]
