@@ -139,8 +139,6 @@ def main(
     many = recursive or len(bundles) > 1
     if (weights is None) != (opening is None):
         raise click.UsageError("--weights and --opening come together")
-    if weights is not None and many:
-        raise click.UsageError("--weights and --opening are about one BUNDLE")
     if time_limit is not None and not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
     for option, file in (("--report", page_file), ("--junit", junit_file), ("--sarif", sarif_file)):
@@ -161,9 +159,11 @@ def main(
     if challenge is not None:
         raise click.UsageError("--challenge is about a comparison: COMPARISON BUNDLE_A BUNDLE_B")
     if not recursive and is_feed_forward(bundles[0]):
-        if any(option is not None for option in (weights, identity, junit_file, sarif_file)):
-            raise click.UsageError("--weights, --opening, --identity, --junit and --sarif are about bundles alone")
+        if any(option is not None for option in (identity, junit_file, sarif_file)):
+            raise click.UsageError("--identity, --junit and --sarif are about bundles alone")
         sys.exit(feed_forward_command(bundles, options, as_json, page_file))
+    if weights is not None and many:
+        raise click.UsageError("--weights and --opening are about one BUNDLE")
     paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
     reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
     written = [

@@ -34,6 +34,6 @@ def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: boo
     click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
 
     def page() -> bytes:
-        return feed_forward_page(report, options.allow_development_srs, datetime.now(timezone.utc))
+        return feed_forward_page(report, options, datetime.now(timezone.utc))
 
     return max(report.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE)

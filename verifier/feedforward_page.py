@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from verifier.feedforward_report import NOT_PROVEN, WHY, FeedForwardReport, Outcome
-from verifier.page import document, escape, given, table_of
+from verifier.feedforward_report import WHY, FeedForwardReport, Outcome
+from verifier.page import document, escape, given, shell_word, table_of
 from verifier.page_pieces import (
     bundle_table,
     checks_table,
@@ -19,6 +19,7 @@ from verifier.page_pieces import (
     verdict_box,
 )
 from verifier.report import printable
+from verifier.verify import Options
 
 _VERDICTS = {
     "accepted": "The block's outputs are proven",
@@ -28,19 +29,21 @@ _VERDICTS = {
 _SHOWN = 4  # entries of each output; the JSON has all
 
 
-def feed_forward_page(report: FeedForwardReport, allow_development_srs: bool, when: datetime) -> bytes:
-    """The page, UTF-8. `allow_development_srs` is what the proof and its bundle were verified with."""
+def feed_forward_page(report: FeedForwardReport, options: Options, when: datetime) -> bytes:
+    """The page, UTF-8. `options` are those that the proof and its bundle were verified with."""
     bundles = [] if report.bundle is None else [("the bundle", report.bundle)]
-    options = ["--allow-dev-srs"] if allow_development_srs else []
+    words = ["--allow-dev-srs"] if options.allow_development_srs else []
+    if options.weights is not None and options.secret is not None:
+        words += ["--weights", shell_word(str(options.weights)), "--opening", shell_word(str(options.secret))]
     parts = [
         '<article aria-labelledby="verdict">',
         _verdict(report),
         *(picture(name, one) for name, one in bundles),
-        *(_outcome(report.outcome) if report.outcome else []),
+        *(_outcome(report.outcome, report.opened) if report.outcome else []),
         "<h3>What was checked</h3>",
         checks_table(report.checks, WHY, "docs/inference-proof.md section 7"),
         "<h3>What is not proven</h3>",
-        not_proven_list("" if report.verdict == "accepted" else "Nothing was proven.", NOT_PROVEN),
+        not_proven_list("" if report.verdict == "accepted" else "Nothing was proven.", report.not_proven),
         *(part for name, one in bundles for part in ("<h3>The bundle</h3>", bundle_table(name, one))),
         "<h3>Digests</h3>",
         digest_tables(
@@ -52,7 +55,7 @@ def feed_forward_page(report: FeedForwardReport, allow_development_srs: bool, wh
             ],
         ),
         "<h3>How to reproduce this</h3>",
-        reproduction(f"{report.exit_code}: {report.verdict}", (), (report.path, report.bundle_path), options),
+        reproduction(f"{report.exit_code}: {report.verdict}", (), (report.path, report.bundle_path), words),
         "</article>",
     ]
     title = f"{report.verdict.capitalize()}: {printable(report.path)}"
@@ -71,12 +74,13 @@ def _verdict(report: FeedForwardReport) -> str:
     return verdict_box(report, _VERDICTS[report.verdict], lines, report.development_srs)
 
 
-def _outcome(one: Outcome) -> list[str]:
+def _outcome(one: Outcome, opened: bool) -> list[str]:
+    whose = "of the given checkpoint" if opened else "as the maker says"
     facts = [
         ("Block", str(one.layer)),
         ("Gate, commitment", f"<code>{escape(one.gate_commitment)}</code>"),
-        ("Scale integers, as the maker says", escape(", ".join(str(c) for c in one.scale))),
-        ("Epsilon integer, as the maker says", escape(str(one.epsilon))),
+        (f"Scale integers, {whose}", escape(", ".join(str(c) for c in one.scale))),
+        (f"Epsilon integer, {whose}", escape(str(one.epsilon))),
     ]
     rest = max(0, len(one.outputs[0]) - _SHOWN)
     outputs = [
@@ -87,8 +91,11 @@ def _outcome(one: Outcome) -> list[str]:
         f"What the block adds to the residual stream, the first {min(_SHOWN, len(one.outputs[0]))} of "
         f"{len(one.outputs[0])} entries; huref-verify --json has all."
     )
+    caption_of_facts = "The gate is in no term of the fingerprint: the proof itself commits to it."
+    if opened:
+        caption_of_facts += " It was opened: it is the given checkpoint's."
     return [
         "<h3>What is proven</h3>",
-        table_of(facts, "The gate is in no term of the fingerprint: the proof itself commits to it."),
+        table_of(facts, caption_of_facts),
         table_of(outputs, caption),
     ]

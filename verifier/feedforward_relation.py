@@ -20,6 +20,7 @@ from verifier.transcript import Transcript
 NORM_BITS = 8
 UP_BITS = 4
 DOWN_BITS = 32
+EPSILON_BITS = 32
 INPUT_LIMIT = 1 << 40  # magnitude of an x: 2^24 in units of 2^-16
 OUTPUT_LIMIT = 1 << 62  # of a y: no two integers below it are equal mod p
 SCALE_LIMIT = 1 << 32

@@ -25,7 +25,9 @@ STEPS = {
     6: "activation proof",
     7: "link inputs",
     8: "link proof",
+    9: "opening",
 }
+OPENING_STEP = 9  # only if checkpoint and secret are given
 WHY = {
     1: "Every byte must have one meaning: two readers must not see two proofs in it.",
     2: "A block of weights that nobody committed to honestly says nothing.",
@@ -35,15 +37,18 @@ WHY = {
     6: "The hidden entries are silu(gate) * up, entry by entry, and their products with the down rows are y.",
     7: "Ties gate and up entries to the committed rows and to x, and the weights to the down rows.",
     8: "Shows that these ties hold, for challenges drawn after everything else.",
+    9: "The gate, the scale integers and epsilon are those of this checkpoint, as the bundle's rows are.",
 }
 NOT_PROVEN = (
     "That the rest of the model computes as it should, or that these weights are the ones somebody serves: this is one "
     "feed-forward block.",
+)
+NOT_PROVEN_UNOPENED = (
     "That the gate belongs to the model: no term of the fingerprint holds it, so the bundle does not commit to it. "
     "Its commitment is named here; a maker who publishes that name with the bundle cannot change the gate later.",
-    "The scale integers and the norm's epsilon: the maker states them. Whoever has the checkpoint can compare.",
-    "That the rows are bytes, and which checkpoint they are from: that takes an opening (huref-verify BUNDLE --weights "
-    "--opening).",
+    "The scale integers and the norm's epsilon: the maker states them.",
+    "That the rows are bytes, and which checkpoint they are from. An opening shows that, and the two before it: "
+    "huref-verify PROOF BUNDLE --weights DIR --opening FILE.",
 )
 
 
@@ -84,6 +89,12 @@ class FeedForwardReport(Judged):
     seconds: float
     files: dict[str, str] = field(default_factory=dict)
     pinned: dict[str, str] = field(default_factory=dict)
+    opened: bool = False
+
+    @property
+    def not_proven(self) -> tuple[str, ...]:
+        """What it does not show."""
+        return NOT_PROVEN if self.opened else NOT_PROVEN + NOT_PROVEN_UNOPENED
 
     @property
     def development_srs(self) -> bool:
@@ -115,13 +126,14 @@ class FeedForwardReport(Judged):
             "scale": [str(c) for c in one.scale] if one else [],
             "epsilon": str(one.epsilon) if one else None,
             "outputs": [list(row) for row in one.outputs] if one else [],
+            "opened": self.opened,
             "development_srs": self.development_srs,
             "commitment": self.bundle.commitment if self.bundle else None,
             "files": self.files,
             "pinned": self.pinned,
             "seconds": round(self.seconds, 3),
             "checks": checks_json(self.checks, WHY),
-            "not_proven": list(NOT_PROVEN),
+            "not_proven": list(self.not_proven),
             "bundle": self.bundle.as_json() if self.bundle else None,
         }
 
@@ -139,12 +151,13 @@ def closing_text(report: FeedForwardReport) -> str:
         lines.append(f"Bundle: cm {report.bundle.commitment}; its maker says, unchecked: {said or 'nothing'}")
     if report.outcome is not None:
         one = report.outcome
-        lines.append(
-            f"Gate: commitment {one.gate_commitment}, the maker's word unless it was published with the bundle"
+        whose = (
+            "of the given checkpoint" if report.opened else "the maker's word unless it was published with the bundle"
         )
+        lines.append(f"Gate: commitment {one.gate_commitment}, {whose}")
         first = ", ".join(f"{value:+.4f}" for value in one.outputs[0][:4])
         lines.append(f"Outputs: {one.activations} x {len(one.outputs[0])}, the first begins {first}; --json has all")
-    lines += [f"Not proven: {line}" for line in NOT_PROVEN]
+    lines += [f"Not proven: {line}" for line in report.not_proven]
     if report.failure is not None and report.failure.hint:
         lines.append(f"Hint: {printable(report.failure.hint)}")
     lines.append(f"{report.seconds:.1f} seconds")

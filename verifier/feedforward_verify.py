@@ -19,6 +19,7 @@ from verifier.errors import Rejected, Undecided, VerifierError
 from verifier.expected import check_link_inputs
 from verifier.feedforward_artefact import INTEGER_BYTES, SECRET_POINTS, FeedForward, read_feed_forward
 from verifier.feedforward_circuit import ActivationCircuit, fits, load_circuit
+from verifier.feedforward_opening import check_feed_forward_opening
 from verifier.feedforward_relation import (
     ROW_SUMS,
     SCALE_LIMIT,
@@ -33,7 +34,7 @@ from verifier.feedforward_relation import (
     row_sums,
     secret_inputs,
 )
-from verifier.feedforward_report import STEPS, FeedForwardCheck, FeedForwardReport, Outcome
+from verifier.feedforward_report import OPENING_STEP, STEPS, FeedForwardCheck, FeedForwardReport, Outcome
 from verifier.profile import read_trusted_file
 from verifier.report import Report
 from verifier.steps import Steps
@@ -73,14 +74,15 @@ class _Run:
         self, path: Path, bundle: Path, options: Options, on_check: Callable[[FeedForwardCheck], None] | None
     ) -> None:
         self.path, self.bundle, self.options = path, bundle, options
-        self.steps = Steps(FeedForwardCheck, STEPS, on_check)
+        asked = {step: name for step, name in STEPS.items() if step != OPENING_STEP or options.weights is not None}
+        self.steps = Steps(FeedForwardCheck, asked, on_check)
         self.bundle_report: Report | None = None
         self.proof: FeedForward | None = None
         self.circuit: ActivationCircuit | None = None
         self.outcome: Outcome | None = None
 
     def all_steps(self, workers: Workers) -> None:
-        """Steps 1 to 8."""
+        """Steps 1 to 9."""
         self.steps.begin(1)
         proof = self.proof = read_feed_forward(self.path)
         circuit = self.circuit = load_circuit(proof.statement.circuit_name)
@@ -141,6 +143,13 @@ class _Run:
             raise Rejected("link.json.instances: not exactly one, equal to 0", code="instances")
         costly.link_proof.result()
         self.steps.passed("the only public value is 0, proof verified by ezkl against the published key")
+
+        if self.options.weights is not None and self.options.secret is not None:
+            self.steps.begin(OPENING_STEP)
+            opened = check_feed_forward_opening(
+                proof.statement, points.gate, circuit, side, self.options.weights, self.options.secret, workers
+            )
+            self.steps.passed(opened)
         self.outcome = _outcome(proof, side, circuit, points, claim)
 
     def report(self, failure: VerifierError | None, seconds: float) -> FeedForwardReport:
@@ -152,6 +161,7 @@ class _Run:
             checks=self.steps.end(failure),
             failure=failure,
             outcome=self.outcome if failure is None else None,
+            opened=failure is None and self.options.weights is not None,
             seconds=seconds,
             files=dict(self.proof.digests) if self.proof else {},
             pinned=self.circuit.pinned() if self.circuit else {},

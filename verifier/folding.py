@@ -92,6 +92,15 @@ def quantize(stored: Float32Array, folding: Folding, name: str) -> Int8Array:
     Raises:
         BadOpening: all zero, or not scalable.
     """
+    return quantize_with_rms(stored, folding, name)[0]
+
+
+def quantize_with_rms(stored: Float32Array, folding: Folding, name: str) -> tuple[Int8Array, float]:
+    """The same, and the root mean square of the folded entries.
+
+    Raises:
+        BadOpening: all zero, or not scalable.
+    """
     step = folding.rows_at_a_time(stored.shape[1])
 
     def blocks() -> Iterator[tuple[slice, Float64Array]]:
@@ -106,7 +115,7 @@ def quantize(stored: Float32Array, folding: Folding, name: str) -> Int8Array:
     result = np.empty(stored.shape, dtype=np.int8)
     for rows, block in blocks():
         result[rows] = np.clip(np.rint(block * (TARGET_RMS / rms)), -127, 127).astype(np.int8)
-    return result
+    return result, rms
 
 
 # ---------------------------------------- from tensors
@@ -126,6 +135,26 @@ def quantized_matrices(
         for role in ROLES:
             name = f"layers.{layer}.{role}"
             yield name, quantize(reader.matrix(layer, role), reader.folding(layer, role), name)
+
+
+def feed_forward_matrices(
+    tensors: Tensors, family: Family, model: Model, layer: int, gate: str
+) -> list[tuple[str, Int8Array, float]]:
+    """A block's gate, up and down: name, int8 [rows, d], root mean square of the folded entries.
+
+    `gate`: the gate's tensor in a block; it is stored and folded as the one of `up`.
+
+    Raises:
+        BadOpening: a tensor is missing, damaged, or of another shape than `model` says.
+    """
+    reader = _Reader(tensors, family, model)
+    stored = {"gate": reader.like_up(layer, gate), **{role: reader.matrix(layer, role) for role in ("up", "down")}}
+    found = []
+    for role, matrix in stored.items():
+        name = f"layers.{layer}.{role}"
+        folding = reader.folding(layer, "up" if role == "gate" else role)
+        found.append((name, *quantize_with_rms(matrix, folding, name)))
+    return found
 
 
 class _Reader:
@@ -170,6 +199,10 @@ class _Reader:
             return groups[:, chosen[role]].reshape(rows, d)
 
         return self._read(place + family.qkv[0], total, family.conv1d, part)
+
+    def like_up(self, layer: int, tensor: str) -> Float32Array:
+        """A tensor of a block that is stored as its own `up`."""
+        return self._read(self._place(layer) + tensor, self._model.rows("up"), self._family.conv1d)
 
     def folding(self, layer: int, role: str) -> Folding:
         family, place = self._family, self._place(layer)

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import itertools
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -158,13 +158,47 @@ def check_opening(
     if opening.cm != cm:
         raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
     family, tokens = _check_description(statement, profile, weights)
-    committer, digest = _make_committer(statement, profile, workers), hashlib.sha256()
+    digest = hashlib.sha256()
+
+    def matrices() -> Iterable[tuple[str, Int8Array]]:
+        return quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)
+
+    def hashed() -> Iterator[tuple[str, Int8Array]]:
+        for name, matrix in matrices():
+            label = name.encode("ascii")
+            digest.update(u32be(len(label)) + label + u32be(matrix.shape[0]) + u32be(matrix.shape[1]))
+            digest.update(matrix.tobytes())
+            yield name, matrix
+
+    compare_rows(hashed, points.rows, opening, statement, profile, workers)
+    if digest.digest() != opening.weights_sha256:
+        raise Rejected(f"{secret}: weights_sha256 is not that of this checkpoint's quantized matrices", code="opening")
+    return f"{statement.total_rows} row commitments computed again from {weights} are equal"
+
+
+def compare_rows(
+    matrices: Callable[[], Iterable[tuple[str, Int8Array]]],
+    points: Sequence[Sequence[bytes]],
+    opening: Secret,
+    statement: Statement,
+    profile: Profile,
+    workers: Workers,
+) -> None:
+    """Whether the points are the commitments of the matrices' rows, with the salts of the opening's seed.
+
+    Args:
+        matrices: names and int8 [rows, d]; called again to name the first row that differs.
+        points: a matrix's row points, in the same order.
+        opening, statement, profile, workers: the bundle's.
+
+    Raises:
+        Rejected: naming that row.
+    """
+    committer = _make_committer(statement, profile, workers)
     sums: list[list[int]] = []
     stated: list[Future[bytes]] = []
-    for index, (name, matrix) in enumerate(quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)):
+    for (name, matrix), expected in zip(matrices(), points, strict=True):
         workers.deadline.remaining()
-        label, expected = name.encode("ascii"), points.rows[index]
-        digest.update(u32be(len(label)) + label + u32be(matrix.shape[0]) + u32be(matrix.shape[1]) + matrix.tobytes())
         factors = [secrets.randbits(FACTOR_BITS) for _ in expected]
         stated.append(workers.submit(functools.partial(committer.sum_of_points, factors, expected)))
         salts = [0] * SALTS
@@ -174,13 +208,8 @@ def check_opening(
         sums.append(sum_of_rows(matrix, factors) + salts)
     for index, found in enumerate(committer.commit_sums(sums)):
         if found != stated[index].result():
-            again = quantized_matrices(Tensors(weights), family, statement.model, tokens.ids)
-            _name_the_row(
-                *next(itertools.islice(again, index, None)), points.rows[index], opening, statement, committer
-            )
-    if digest.digest() != opening.weights_sha256:
-        raise Rejected(f"{secret}: weights_sha256 is not that of this checkpoint's quantized matrices", code="opening")
-    return f"{statement.total_rows} row commitments computed again from {weights} are equal"
+            again = next(itertools.islice(matrices(), index, None))
+            _name_the_row(*again, points[index], opening, statement, committer)
 
 
 def _check_description(statement: Statement, profile: Profile, weights: Path) -> tuple[Family, Tokens]:

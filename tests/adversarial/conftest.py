@@ -74,9 +74,9 @@ def feedforward_world(tmp_path_factory):
     patch.setattr(verifier.feedforward_circuit, "circuits_folder", lambda: activations)
 
     def verify_once(workers, path, options):
-        if path not in known:
-            known[path] = verify_with(workers, path, options)
-        return known[path]
+        if (path, options) not in known:
+            known[path, options] = verify_with(workers, path, options)
+        return known[path, options]
 
     patch.setattr(verifier.feedforward_verify, "verify_with", verify_once)
     with alone(tmp_path_factory, "honest-feedforward") as folder:

@@ -121,7 +121,9 @@ def test_many_hostile_bundles(browser, tmp_path):
 def test_a_feed_forward_proof(browser, tmp_path):
     artifacts = EXAMPLE.parents[1]
     report = verify_feed_forward(artifacts / "feedforward" / "base", EXAMPLE, Options(allow_development_srs=True))
-    seen = look(browser, feed_forward_page(report, True, datetime.now(timezone.utc)), tmp_path)
+    seen = look(
+        browser, feed_forward_page(report, Options(allow_development_srs=True), datetime.now(timezone.utc)), tmp_path
+    )
     check(seen, tmp_path)
     assert seen["widths"]["360"]["picture"] == [128]
     assert "H2 The block's outputs are proven" in seen["widths"]["360"]["headings"]
@@ -130,7 +132,9 @@ def test_a_feed_forward_proof(browser, tmp_path):
 @pytest.mark.parametrize("proven", [False, True])
 def test_a_hostile_feed_forward_proof(browser, tmp_path, proven):
     report = feed_forward(" ".join(HOSTILE), OUTCOME if proven else None)
-    seen = look(browser, feed_forward_page(report, True, datetime.now(timezone.utc)), tmp_path)
+    seen = look(
+        browser, feed_forward_page(report, Options(allow_development_srs=True), datetime.now(timezone.utc)), tmp_path
+    )
     check(seen, tmp_path)
     assert "<script>alert(1)</script>" in seen["widths"]["360"]["text"]
 

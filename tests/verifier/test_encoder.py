@@ -88,7 +88,7 @@ def test_z_without_direction(profile):
         encoder.latent([0] * 14, profile, head)
 
 
-@pytest.mark.parametrize(("length", "long_enough"), [(1.99, False), (2.0, True)])
+@pytest.mark.parametrize(("length", "long_enough"), [(7.99, False), (8.0, True)])
 def test_z_has_a_least_length(profile, length, long_enough):
     """Before it is scaled: 0.5 from the features, the rest from the bias."""
     bias = np.zeros(512)
@@ -99,7 +99,7 @@ def test_z_has_a_least_length(profile, length, long_enough):
     if long_enough:
         assert encoder.latent(instances, profile, head)[3] == pytest.approx(np.sqrt(512))
         return
-    with pytest.raises(Rejected, match=r"z has no direction: before it is scaled it is 1\.99 long"):
+    with pytest.raises(Rejected, match=r"z has no direction: before it is scaled it is 7\.99 long"):
         encoder.latent(instances, profile, head)
 
 

@@ -1,0 +1,103 @@
+"""Step 9 of a feed-forward proof, opening: its gate and its integers computed again from a checkpoint.
+
+The bundle's own opening (step 11 of its verification) comes first: it compares config.json, tokens and the rows of up
+and down. Left are what the bundle does not hold: the gate, the scale integers and the norm's epsilon.
+
+Source: docs/inference-proof.md sections 2 and 7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from verifier import limits
+from verifier.checkpoint import Tensors, bad, json_object, read_file
+from verifier.errors import BadOpening, Rejected
+from verifier.feedforward_artefact import FeedForwardStatement
+from verifier.feedforward_circuit import ActivationCircuit
+from verifier.feedforward_relation import DOWN_BITS, EPSILON_BITS, NORM_BITS, UP_BITS
+from verifier.folding import TARGET_RMS, feed_forward_matrices
+from verifier.model_config import read_model
+from verifier.opening import compare_rows, read_secret
+from verifier.verify import Accepted
+from verifier.workers import Workers
+
+GATE = "mlp.gate_proj"
+"""The gate's tensor in a block of the one family whose feed-forward part is verified, llama."""
+SETTINGS = (("hidden_act", "silu"), ("mlp_bias", False))
+"""What config.json must say, or leave out, for the block to be the one that is proven."""
+DEFAULT_EPSILON = 1e-6  # transformers', when config.json has no rms_norm_eps
+
+
+def check_feed_forward_opening(
+    stated: FeedForwardStatement,
+    gate: Sequence[bytes],
+    circuit: ActivationCircuit,
+    side: Accepted,
+    weights: Path,
+    secret: Path,
+    workers: Workers,
+) -> str:
+    """Step 9, for a bundle that was opened with the same files. Gives what was compared.
+
+    Raises:
+        Rejected: naming the first difference.
+        BadOpening: checkpoint or secret cannot be read.
+    """
+    opening = read_secret(secret)
+    if opening.cm != side.cm:
+        raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
+    family, _ = read_model(weights)
+    check_config(weights / "config.json", stated)
+    model = side.bundle.statement.model
+    matrices = feed_forward_matrices(Tensors(weights), family, model, stated.layer, GATE)
+    check_scale([rms for _, _, rms in matrices], stated.scale, circuit)
+    name, rows, _ = matrices[0]
+    compare_rows(lambda: [(name, rows)], [gate], opening, side.bundle.statement, side.profile, workers)
+    return f"{len(gate)} rows of the gate, three scale integers and epsilon computed again from {weights} are equal"
+
+
+def check_config(path: Path, stated: FeedForwardStatement) -> None:
+    """config.json describes such a block, with this epsilon.
+
+    Raises:
+        Rejected: it does not.
+        BadOpening: it cannot be read.
+    """
+    config = json_object(read_file(path, limits.MAX_CONFIG_BYTES), path)
+    for key, wanted in SETTINGS:
+        found = config.get(key, wanted)
+        if found != wanted or type(found) is not type(wanted):
+            raise Rejected(f"{path}: {key} is {ascii(found)[:40]}, the proof is about {wanted}", code="opening")
+    epsilon = epsilon_integer(config.get("rms_norm_eps", DEFAULT_EPSILON), path)
+    if epsilon != stated.epsilon:
+        raise Rejected(f"feedforward.json.epsilon: {stated.epsilon}, {path} gives {epsilon}", code="opening")
+
+
+def epsilon_integer(value: Any, path: Path) -> int:
+    """A norm's epsilon in units of 2^-32.
+
+    Raises:
+        BadOpening: it is no number from 0 to 1.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+        raise bad(path, f"rms_norm_eps: {ascii(value)[:40]} is not a number from 0 to 1")
+    return round(value * (1 << EPSILON_BITS))
+
+
+def check_scale(rms: Sequence[float], stated: Sequence[int], circuit: ActivationCircuit) -> None:
+    """The scale integers are those of the folded matrices' root mean squares: gate, up, down.
+
+    Raises:
+        Rejected: naming the first that is not.
+    """
+    gate_bits = circuit.rest_bits + circuit.fraction - NORM_BITS
+    for role, value, bits, c in zip(
+        ("gate", "up", "down"), rms, (gate_bits, gate_bits + UP_BITS, DOWN_BITS), stated, strict=True
+    ):
+        expected = round(math.ldexp(value / TARGET_RMS, bits))
+        if c != expected:
+            raise Rejected(f"feedforward.json.scale.{role}: {c}, the checkpoint gives {expected}", code="opening")
