@@ -110,7 +110,7 @@ def test_a_result_that_cannot_be_written_fails_the_call(three, monkeypatch):
     def full(_path, _data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("verifier.cli.write_atomically", full)
+    monkeypatch.setattr("verifier.files.write_atomically", full)
     result = CliRunner().invoke(main, [str(three / "a/good"), "--allow-dev-srs", "--junit", str(three / "x.xml")])
     assert result.exit_code == 2
     assert "No space left" in result.stderr
