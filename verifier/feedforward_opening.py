@@ -15,13 +15,13 @@ from typing import Any
 
 from verifier import limits
 from verifier.checkpoint import Tensors, bad, json_object, read_file
-from verifier.errors import BadOpening, Rejected
+from verifier.errors import Rejected
 from verifier.feedforward_artefact import FeedForwardStatement
 from verifier.feedforward_circuit import ActivationCircuit
 from verifier.feedforward_relation import DOWN_BITS, EPSILON_BITS, NORM_BITS, UP_BITS
-from verifier.folding import TARGET_RMS, feed_forward_matrices
+from verifier.folding import TARGET_RMS, feed_forward_block
 from verifier.model_config import read_model
-from verifier.opening import compare_rows, read_secret
+from verifier.opening import compare_rows, read_secret_of
 from verifier.verify import Accepted
 from verifier.workers import Workers
 
@@ -47,16 +47,14 @@ def check_feed_forward_opening(
         Rejected: naming the first difference.
         BadOpening: checkpoint or secret cannot be read.
     """
-    opening = read_secret(secret)
-    if opening.cm != side.cm:
-        raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
+    opening = read_secret_of(secret, side.cm)
     family, _ = read_model(weights)
     check_config(weights / "config.json", stated)
-    model = side.bundle.statement.model
-    matrices = feed_forward_matrices(Tensors(weights), family, model, stated.layer, GATE)
-    check_scale([rms for _, _, rms in matrices], stated.scale, circuit)
-    name, rows, _ = matrices[0]
-    compare_rows(lambda: [(name, rows)], [gate], opening, side.bundle.statement, side.profile, workers)
+    statement = side.bundle.statement
+    rows, rms = feed_forward_block(Tensors(weights), family, statement.model, stated.layer, GATE)
+    check_scale(rms, stated.scale, circuit)
+    named = [(f"layers.{stated.layer}.gate", rows)]
+    compare_rows(lambda: named, [gate], opening, statement, side.profile, workers)
     return f"{len(gate)} rows of the gate, three scale integers and epsilon computed again from {weights} are equal"
 
 

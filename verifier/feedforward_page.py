@@ -11,10 +11,9 @@ from verifier.feedforward_report import WHY, FeedForwardReport, Outcome
 from verifier.page import document, escape, given, shell_word, table_of
 from verifier.page_pieces import (
     bundle_table,
-    checks_table,
     digest_tables,
-    not_proven_list,
     picture,
+    proof_sections,
     reproduction,
     verdict_box,
 )
@@ -40,10 +39,7 @@ def feed_forward_page(report: FeedForwardReport, options: Options, when: datetim
         _verdict(report),
         *(picture(name, one) for name, one in bundles),
         *(_outcome(report.outcome, report.opened) if report.outcome else []),
-        "<h3>What was checked</h3>",
-        checks_table(report.checks, WHY, "docs/inference-proof.md section 7"),
-        "<h3>What is not proven</h3>",
-        not_proven_list("" if report.verdict == "accepted" else "Nothing was proven.", report.not_proven),
+        *proof_sections(report, WHY, "docs/inference-proof.md section 7"),
         *(part for name, one in bundles for part in ("<h3>The bundle</h3>", bundle_table(name, one))),
         "<h3>Digests</h3>",
         digest_tables(
@@ -82,20 +78,17 @@ def _outcome(one: Outcome, opened: bool) -> list[str]:
         (f"Scale integers, {whose}", escape(", ".join(str(c) for c in one.scale))),
         (f"Epsilon integer, {whose}", escape(str(one.epsilon))),
     ]
-    rest = max(0, len(one.outputs[0]) - _SHOWN)
+    of_facts = "The gate is in no term of the fingerprint: the proof itself commits to it."
+    if opened:
+        of_facts += " It was opened: it is the given checkpoint's."
+    width = len(one.outputs[0])
+    more = ", ..." if width > _SHOWN else ""
     outputs = [
-        (f"Input {number}", ", ".join(f"{value:+.4f}" for value in row[:_SHOWN]) + (", ..." if rest else ""))
+        (f"Input {number}", ", ".join(f"{value:+.4f}" for value in row[:_SHOWN]) + more)
         for number, row in enumerate(one.outputs)
     ]
-    caption = (
-        f"What the block adds to the residual stream, the first {min(_SHOWN, len(one.outputs[0]))} of "
-        f"{len(one.outputs[0])} entries; huref-verify --json has all."
+    of_outputs = (
+        f"What the block adds to the residual stream, the first {min(_SHOWN, width)} of {width} entries; "
+        "huref-verify --json has all."
     )
-    caption_of_facts = "The gate is in no term of the fingerprint: the proof itself commits to it."
-    if opened:
-        caption_of_facts += " It was opened: it is the given checkpoint's."
-    return [
-        "<h3>What is proven</h3>",
-        table_of(facts, caption_of_facts),
-        table_of(outputs, caption),
-    ]
+    return ["<h3>What is proven</h3>", table_of(facts, of_facts), table_of(outputs, of_outputs)]

@@ -66,6 +66,25 @@ class Folding:
             x = x * self.row_factors[first : first + len(x), None]
         return x
 
+    def blocks(self, stored: Float32Array) -> Iterator[tuple[slice, Float64Array]]:
+        """Which rows, and those rows folded, a block at a time."""
+        step = self.rows_at_a_time(stored.shape[1])
+        for begin in range(0, stored.shape[0], step):
+            rows = slice(begin, begin + step)
+            yield rows, self.fold(stored[rows], begin)
+
+    def rms(self, stored: Float32Array, name: str) -> float:
+        """Root mean square of all folded entries.
+
+        Raises:
+            BadOpening: the matrix is all zero, or not scalable.
+        """
+        squares = np.concatenate([halving_sum(block * block) for _, block in self.blocks(stored)])
+        rms = float(np.sqrt(halving_sum(squares) / np.float64(stored.size)))
+        if not rms > 0 or not math.isfinite(rms) or not math.isfinite(TARGET_RMS / rms):
+            raise BadOpening(f"matrix {name} cannot be scaled: its root mean square is {rms}")
+        return rms
+
 
 def _or_one(r: Float64Array) -> Float64Array:
     return np.where(r == 0, 1.0, r)
@@ -92,30 +111,11 @@ def quantize(stored: Float32Array, folding: Folding, name: str) -> Int8Array:
     Raises:
         BadOpening: all zero, or not scalable.
     """
-    return quantize_with_rms(stored, folding, name)[0]
-
-
-def quantize_with_rms(stored: Float32Array, folding: Folding, name: str) -> tuple[Int8Array, float]:
-    """The same, and the root mean square of the folded entries.
-
-    Raises:
-        BadOpening: all zero, or not scalable.
-    """
-    step = folding.rows_at_a_time(stored.shape[1])
-
-    def blocks() -> Iterator[tuple[slice, Float64Array]]:
-        for begin in range(0, stored.shape[0], step):
-            rows = slice(begin, begin + step)
-            yield rows, folding.fold(stored[rows], begin)
-
-    squares = np.concatenate([halving_sum(block * block) for _, block in blocks()])
-    rms = float(np.sqrt(halving_sum(squares) / np.float64(stored.size)))
-    if not rms > 0 or not math.isfinite(rms) or not math.isfinite(TARGET_RMS / rms):
-        raise BadOpening(f"matrix {name} cannot be scaled: its root mean square is {rms}")
+    rms = folding.rms(stored, name)
     result = np.empty(stored.shape, dtype=np.int8)
-    for rows, block in blocks():
+    for rows, block in folding.blocks(stored):
         result[rows] = np.clip(np.rint(block * (TARGET_RMS / rms)), -127, 127).astype(np.int8)
-    return result, rms
+    return result
 
 
 # ---------------------------------------- from tensors
@@ -137,24 +137,21 @@ def quantized_matrices(
             yield name, quantize(reader.matrix(layer, role), reader.folding(layer, role), name)
 
 
-def feed_forward_matrices(
+def feed_forward_block(
     tensors: Tensors, family: Family, model: Model, layer: int, gate: str
-) -> list[tuple[str, Int8Array, float]]:
-    """A block's gate, up and down: name, int8 [rows, d], root mean square of the folded entries.
+) -> tuple[Int8Array, list[float]]:
+    """A block's gate, int8 [rows, d], and the root mean squares of the folded gate, up and down.
 
     `gate`: the gate's tensor in a block; it is stored and folded as the one of `up`.
 
     Raises:
-        BadOpening: a tensor is missing, damaged, or of another shape than `model` says.
+        BadOpening: a tensor is missing, damaged, or of another shape than `model` says, or not scalable.
     """
     reader = _Reader(tensors, family, model)
-    stored = {"gate": reader.like_up(layer, gate), **{role: reader.matrix(layer, role) for role in ("up", "down")}}
-    found = []
-    for role, matrix in stored.items():
-        name = f"layers.{layer}.{role}"
-        folding = reader.folding(layer, "up" if role == "gate" else role)
-        found.append((name, *quantize_with_rms(matrix, folding, name)))
-    return found
+    stored, folding, place = reader.like_up(layer, gate), reader.folding(layer, "up"), f"layers.{layer}."
+    rows, rms = quantize(stored, folding, place + "gate"), [folding.rms(stored, place + "gate")]
+    rms += [reader.folding(layer, role).rms(reader.matrix(layer, role), place + role) for role in ("up", "down")]
+    return rows, rms
 
 
 class _Reader:

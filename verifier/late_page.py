@@ -14,10 +14,9 @@ from verifier.late_threshold import ProvenAtLeast
 from verifier.page import document, escape, given, table_of
 from verifier.page_pieces import (
     bundle_table,
-    checks_table,
     digest_tables,
-    not_proven_list,
     picture,
+    proof_sections,
     reproduction,
     verdict_box,
 )
@@ -49,10 +48,7 @@ def late_page(report: LateReport, allow_development_srs: bool, when: datetime) -
         "</div>",
         *(_figures(report.ics) if report.ics else []),
         *(_threshold(report.at_least) if report.at_least else []),
-        "<h3>What was checked</h3>",
-        checks_table(report.checks, WHY, "docs/comparison.md section 7"),
-        "<h3>What is not proven</h3>",
-        not_proven_list("" if report.verdict == "accepted" else "Nothing was proven.", report.not_proven),
+        *proof_sections(report, WHY, "docs/comparison.md section 7"),
         "<h3>The two bundles</h3>",
         *(bundle_table(name, one) for name, one in bundles),
         "<h3>Digests</h3>",

@@ -77,6 +77,18 @@ def parse_secret(data: bytes, name: str) -> Secret:
     return result
 
 
+def read_secret_of(path: Path, cm: bytes) -> Secret:
+    """The secret file of the commitments `cm`.
+
+    Raises:
+        BadOpening: missing, not one, or that of others.
+    """
+    secret = read_secret(path)
+    if secret.cm != cm:
+        raise BadOpening(f"{path}: the secret of other commitments", hint="give the file made with this bundle")
+    return secret
+
+
 def row_salts(seed: bytes, k: int, name: str, row: int, data: bytes) -> list[int]:
     """16 salts of a row.
 
@@ -154,9 +166,7 @@ def check_opening(
         Rejected: naming the first difference.
         BadOpening: checkpoint or secret cannot be read.
     """
-    opening = read_secret(secret)
-    if opening.cm != cm:
-        raise BadOpening(f"{secret}: the secret of other commitments", hint="give the file made with this bundle")
+    opening = read_secret_of(secret, cm)
     family, tokens = _check_description(statement, profile, weights)
     digest = hashlib.sha256()
 

@@ -183,21 +183,28 @@ def png_in_base64(picture: Picture) -> str:
 def _checks(checks: Sequence[Check]) -> str:
     lines = []
     for check in checks:
-        kind, symbol, word = RESULT[check.status]
-        why = WHY.get(check.step, "")
         said = f"<p>Compared: {given(check.compared)}</p>" if check.status is Status.PASSED else ""
         if check.status is not Status.PASSED and check.compared:
             said = f"<p>Found: {given(check.compared)}</p>"
-        lines.append(
-            f"<tr><td>{check.step}</td><td><strong>{PLAIN.get(check.step, 'The start')}</strong> ({check.name})"
-            f'<p>{why}</p>{said}</td><td><span class="result {kind}">{shape(symbol)}{word}</span></td></tr>'
-        )
+        title = f"<strong>{PLAIN.get(check.step, 'The start')}</strong> ({check.name})"
+        lines.append(step_row(check, f"{title}<p>{WHY.get(check.step, '')}</p>{said}"))
+    return steps_table(lines, "docs/protocol.md section 9")
+
+
+def step_row(check: Check, words: str) -> str:
+    """A step's number, `words` about it, which are HTML, and how it ended."""
+    kind, symbol, word = RESULT[check.status]
+    result = f'<span class="result {kind}">{shape(symbol)}{word}</span>'
+    return f"<tr><td>{check.step}</td><td>{words}</td><td>{result}</td></tr>"
+
+
+def steps_table(rows: Iterable[str], where: str) -> str:
+    """The rows that `step_row` gives, under a caption that says `where` their numbers come from."""
+    lines = "\n".join(rows)
     return (
-        '<table class="checks"><caption>Steps as docs/protocol.md section 9 numbers them. The first that does not pass '
-        'ends the procedure.</caption>\n<thead><tr><th scope="col"><abbr title="Step">#</abbr></th>'
-        '<th scope="col">Check</th><th scope="col">Result</th></tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + "\n</tbody></table>"
+        f'<table class="checks"><caption>Steps as {where} numbers them. The first that does not pass ends the '
+        'procedure.</caption>\n<thead><tr><th scope="col"><abbr title="Step">#</abbr></th>'
+        f'<th scope="col">Check</th><th scope="col">Result</th></tr></thead>\n<tbody>\n{lines}\n</tbody></table>'
     )
 
 

@@ -5,10 +5,22 @@ Used by `compare_page`, `late_page` and `feedforward_page`; built from `page`, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from verifier import __version__
-from verifier.page import RESULT, escape, given, png_in_base64, result_mark, shape, shell_word, table_of
+from verifier.feedforward_report import FeedForwardReport
+from verifier.late_report import LateReport
+from verifier.page import (
+    escape,
+    given,
+    png_in_base64,
+    result_mark,
+    shape,
+    shell_word,
+    step_row,
+    steps_table,
+    table_of,
+)
 from verifier.page_words import NOT_PROVEN_DEVELOPMENT
 from verifier.report import Check, Judged, Report, Status
 
@@ -53,24 +65,21 @@ def picture(name: str, report: Report) -> str:
     )
 
 
-def checks_table(checks: Sequence[Check], why: Mapping[int, str], where: str) -> str:
-    """Every step; `where` their numbers come from."""
-    lines = []
-    for check in checks:
-        kind, symbol, word = RESULT[check.status]
-        said = "" if check.status is Status.NOT_CHECKED else f"<p>Found: {given(check.compared)}</p>"
-        lines.append(
-            f"<tr><td>{check.step}</td><td><strong>{escape(check.name.capitalize())}</strong>"
-            f"<p>{escape(why.get(check.step, ''))}</p>{said}</td>"
-            f'<td><span class="result {kind}">{shape(symbol)}{word}</span></td></tr>'
-        )
-    return (
-        f'<table class="checks"><caption>Steps as {escape(where)} numbers them. The first that does not '
-        'pass ends the procedure.</caption>\n<thead><tr><th scope="col"><abbr title="Step">#</abbr></th>'
-        '<th scope="col">Check</th><th scope="col">Result</th></tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + "\n</tbody></table>"
-    )
+def proof_sections(report: LateReport | FeedForwardReport, why: Mapping[int, str], where: str) -> list[str]:
+    """What was checked, `why`, and what is not proven; `where` the steps' numbers come from."""
+    missing = "" if report.verdict == "accepted" else "Nothing was proven."
+    return [
+        "<h3>What was checked</h3>",
+        steps_table((_checked(check, why) for check in report.checks), where),
+        "<h3>What is not proven</h3>",
+        not_proven_list(missing, report.not_proven),
+    ]
+
+
+def _checked(check: Check, why: Mapping[int, str]) -> str:
+    said = "" if check.status is Status.NOT_CHECKED else f"<p>Found: {given(check.compared)}</p>"
+    title = f"<strong>{escape(check.name.capitalize())}</strong>"
+    return step_row(check, f"{title}<p>{escape(why.get(check.step, ''))}</p>{said}")
 
 
 def not_proven_list(missing: str, open_questions: Iterable[str]) -> str:

@@ -51,9 +51,8 @@ def test_what_is_proven_in_words():
     assert "+0.2500, -0.5000, +1.0000, +2.0000, ..." in text and "77.125" not in text
     assert "the first 4 of 5 entries" in text
     assert "Mind the setup" in text and "huref-verify word word --allow-dev-srs" in text
-    assert all(name.capitalize() in text for step, name in STEPS.items() if step < 9) and all(
-        line in text for line in NOT_PROVEN + NOT_PROVEN_UNOPENED
-    )
+    assert all(name.capitalize() in text for step, name in STEPS.items() if step < 9)
+    assert all(line in text for line in NOT_PROVEN + NOT_PROVEN_UNOPENED)
 
 
 def test_what_was_rejected_shows_no_output():
