@@ -62,6 +62,12 @@ def pair_cosines(vectors: npt.NDArray[Any]) -> Array:
     return out
 
 
+def found_among(z_child: Array, z: Array) -> npt.NDArray[np.bool_]:
+    """Whether the model nearest to each child [n,D] among z [n,D] is its own base, the one at the same place."""
+    out: npt.NDArray[np.bool_] = (z_child @ z.T).argmax(1) == np.arange(len(z))
+    return out
+
+
 def independents(vectors: npt.NDArray[Any]) -> Figures:
     """Cosines among all pairs of unrelated models."""
     others = pair_cosines(vectors)
@@ -89,7 +95,7 @@ def offspring_rows(finger: Map, base: npt.NDArray[Any], children: npt.NDArray[An
     for noise, group in zip(NOISES, children, strict=True):
         z_child = finger(group)
         of_terms, of_z = cosines(base, group), cosines(z, z_child)
-        found = (z_child @ z.T).argmax(1) == np.arange(len(z))
+        found = found_among(z_child, z)
         similar = of_terms > 0.5
         rows.append(
             {

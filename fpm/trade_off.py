@@ -53,6 +53,16 @@ def whitening(features: Array, power: float) -> Array:
     return out
 
 
+def encoder_matrix(finger: Fingerprinter) -> Array:
+    """A linear encoder as one matrix [1536, F]."""
+    return finger.features(np.eye(ENTRIES).reshape(-1, TERMS, GRID, GRID))
+
+
+def whitened_encoder(encoder: Array, sample: Array, power: float) -> LinearMap:
+    """The encoder [1536, F], and C^(-power) of its features of `sample` [n,1536] behind it."""
+    return LinearMap(encoder @ whitening(sample @ encoder, power), sample.mean(0), encoder.shape[1])
+
+
 def transposed(matrix: Array) -> Array:
     """Rows of [1536,F] exchanged so that they belong to the transposed terms."""
     out: Array = matrix.reshape(TERMS, GRID, GRID, -1).transpose(0, 2, 1, 3).reshape(matrix.shape)
@@ -94,12 +104,11 @@ def apart(matrix: Array, sample: Array, weight: float) -> Array:
 
 def maps(finger: Fingerprinter, sample: Array) -> Iterator[tuple[str, LinearMap]]:
     """Names and maps, fitted to `sample` [n,1536], the terms that the published head is fitted to."""
-    mean, whole = sample.mean(0), np.eye(ENTRIES)
-    encoder = finger.features(whole.reshape(-1, TERMS, GRID, GRID))
+    mean, whole, encoder = sample.mean(0), np.eye(ENTRIES), encoder_matrix(finger)
     yield "the terms themselves", LinearMap(whole, np.zeros(ENTRIES), ENTRIES)
     for power in (0.0, 0.25, 0.375, 0.5):
         name = f"published encoder, C^(-{power:g})" if power else "published encoder, features as they are"
-        yield name, LinearMap(encoder @ whitening(sample @ encoder, power), mean, encoder.shape[1])
+        yield name, whitened_encoder(encoder, sample, power)
     for power in (0.5, 0.8):
         yield f"all entries, C^(-{power:g})", LinearMap(whitening(sample, power), mean, ENTRIES)
     yield (
@@ -153,18 +162,30 @@ def row(name: str, found: Figures) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command line; prints the table's lines and the path written."""
-    parser = argparse.ArgumentParser(prog="python -m fpm.trade_off")
+def parser_with_work(module: str) -> argparse.ArgumentParser:
+    """A command line with `--work`, the folder of `training_sample`."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}")
     default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
     parser.add_argument("--work", type=Path, default=default, help="keeps synthetic terms, shared with fpm.study")
+    return parser
+
+
+def training_sample(work: Path) -> Array:
+    """The terms that the published head is fitted to, float64 [n,1536]; kept in `work`, which is made."""
+    work.mkdir(parents=True, exist_ok=True)
+    sample: Array = training_terms(EncoderTraining(), work / "training.npz")[0].double().flatten(1).numpy()
+    return sample
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line; prints the table's lines and the path written."""
+    parser = parser_with_work("fpm.trade_off")
     parser.add_argument("--models", type=int, default=1000, help="held-out synthetic models")
     parser.add_argument("--crowd", type=int, default=8000, help="models among which all pairs are counted")
     parser.add_argument("--output", type=Path, default=RUNS / "trade_off.json")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    options.work.mkdir(parents=True, exist_ok=True)
-    sample = training_terms(EncoderTraining(), options.work / "training.npz")[0].double().flatten(1).numpy()
+    sample = training_sample(options.work)
     base, children = test_terms(options.work, options.models)
     crowd, _ = offspring(options.crowd, SEED, ())
     found: dict[str, Figures] = {}

@@ -1,7 +1,7 @@
 """Trains the encoder as HuRef does: contrastive loss on z's cosine, a discriminator pulling z towards N(0, I).
 
 The head is not trained beside it: every step whitens the batch's features exactly, and the slope goes through that.
-The published head whitens a little less, with the covariance of all models' features.
+The published head whitens by half, with the covariance of all models' features.
 """
 
 from __future__ import annotations

@@ -6,21 +6,18 @@ here do, and are measured for nothing else.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 import torch
 
-from fpm.encoder_figures import Figures, Fingerprinter, cosines, independents
-from fpm.synthetic import GRID, TERMS, offspring
-from fpm.trade_off import ENTRIES, LinearMap, whitening
+from fpm.encoder_figures import Figures, Fingerprinter, cosines, found_among, independents
+from fpm.synthetic import offspring
+from fpm.trade_off import LinearMap, encoder_matrix, parser_with_work, training_sample, whitened_encoder
 from fpm.train import PUBLISHED, RUNS
-from fpm.train_encoder import EncoderTraining, training_terms
 
 SEED = 5100
 CROWD = 1000  # among so many an offspring is to be found, as in docs/fpm.md
@@ -33,11 +30,11 @@ def figures(find: LinearMap, base: npt.NDArray[Any], children: npt.NDArray[Any])
     crowds = [find(part) for part in np.split(base, max(1, len(base) // CROWD))]
     among = [independents(z) for z in crowds]
     z = np.concatenate(crowds)
-    of_terms = [cosines(base, group) for group in children]
-    of_z = [cosines(z, find(group)) for group in children]
-    close, kept = np.concatenate(of_terms[: len(NEAR)]), np.concatenate(of_z[: len(NEAR)])
-    far = np.concatenate(of_terms[len(NEAR) :])
-    found = np.concatenate([_found(find(group), crowds) for group in children[len(NEAR) :]])
+    near, far_off = children[: len(NEAR)], children[len(NEAR) :]
+    close = np.concatenate([cosines(base, group) for group in near])
+    kept = np.concatenate([cosines(z, find(group)) for group in near])
+    far = np.concatenate([cosines(base, group) for group in far_off])
+    found = np.concatenate([_found(find(group), crowds) for group in far_off])
     return {
         "pairs": sum(one["pairs"] for one in among),
         "mean_abs": float(np.mean([one["mean_abs"] for one in among])),
@@ -51,8 +48,7 @@ def figures(find: LinearMap, base: npt.NDArray[Any], children: npt.NDArray[Any])
 def _found(child: npt.NDArray[Any], crowds: list[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     """Whether each child's nearest model of its crowd is its own base."""
     parts = np.split(child, len(crowds))
-    hits = [(part @ z.T).argmax(1) == np.arange(len(z)) for part, z in zip(parts, crowds, strict=True)]
-    return np.concatenate(hits)
+    return np.concatenate([found_among(part, z) for part, z in zip(parts, crowds, strict=True)])
 
 
 def row(power: str, found: Figures, spread: float) -> str:
@@ -71,24 +67,19 @@ def row(power: str, found: Figures, spread: float) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line; prints the table's lines and the path written."""
-    parser = argparse.ArgumentParser(prog="python -m fpm.whitening")
-    default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
-    parser.add_argument("--work", type=Path, default=default, help="keeps synthetic terms, shared with fpm.study")
+    parser = parser_with_work("fpm.whitening")
     parser.add_argument("--models", type=int, default=8000, help="a multiple of 1,000")
     parser.add_argument("--output", type=Path, default=RUNS / "whitening.json")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    options.work.mkdir(parents=True, exist_ok=True)
-    sample = training_terms(EncoderTraining(), options.work / "training.npz")[0].double().flatten(1).numpy()
-    encoder = Fingerprinter.load(PUBLISHED).features(np.eye(ENTRIES).reshape(-1, TERMS, GRID, GRID))
-    features = sample @ encoder
-    variances = np.linalg.eigvalsh(np.cov(features.T))
+    sample, encoder = training_sample(options.work), encoder_matrix(Fingerprinter.load(PUBLISHED))
+    variances = np.linalg.eigvalsh(np.cov((sample @ encoder).T))
     base, children = offspring(options.models, SEED, NEAR + FAR)
     found: dict[str, Figures] = {}
     for power in POWERS:
-        find = LinearMap(encoder @ whitening(features, power), sample.mean(0), encoder.shape[1])
         left = variances ** (1.0 - 2.0 * power)
-        found[f"{power:g}"] = figures(find, base, children) | {"spread": float(left.max() / left.mean())}
+        of_power = figures(whitened_encoder(encoder, sample, power), base, children)
+        found[f"{power:g}"] = of_power | {"spread": float(left.max() / left.mean())}
         print(row(f"{power:g}", found[f"{power:g}"], found[f"{power:g}"]["spread"]), flush=True)
     options.output.write_text(json.dumps({"models": len(base), "powers": found}, indent=1) + "\n")
     print(options.output)

@@ -25,7 +25,7 @@ def build(shop: Workshop, recipes: Iterable[Recipe]) -> None:
     Raises:
         HurefError: an option that a recipe's maker refuses.
     """
-    # models are those of these versions: docs/evidence.md has two that came out otherwise with a newer transformers
+    # models are those of these versions: other ones may train otherwise
     libraries = f"torch-{torch.__version__}-transformers-{transformers.__version__}-peft-{peft.__version__}"
     digests: dict[str, str] = {}
     for recipe in recipes:
