@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 BENCH ?= bench
 
-.PHONY: help demo test test-long browser-test lint wheel docs fuzz bench install install-all profile clean
+.PHONY: help demo test test-long browser-test lint wheel docs fuzz bench install install-all profile figures clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -81,6 +81,9 @@ profile: $(VENV)/.all  ## maintainers: publish the profile again from fpm's file
 	$(BIN)/python -m circuits.publish_comparison
 	$(BIN)/python -m circuits.publish_activation
 	$(BIN)/python -m tests.make_examples
+
+figures: $(VENV)/.all  ## maintainers: every figure of docs/fpm.md measured, printed, drawn and put into its tables (an hour)
+	$(BIN)/python -m fpm.figures
 
 clean:  ## remove the virtual environment and the demo
 	rm -rf $(VENV) $(DEMO)

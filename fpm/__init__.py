@@ -7,6 +7,7 @@ checkpoints   the small Llama models that the project ships
 drawer.py     procedural dogs, a fixed smooth function of z
 stylegan2.py  the generator and the discriminator; train_generator.py trains them on the drawer's pictures
 export.py     ONNX and npz files, as circuits/ and the verifier read them
-evaluate.py   the figures of docs/fpm.md; study.py, whitening.py, trade_off.py: the alternatives' figures
+figures.py    `python -m fpm.figures`: every figure of docs/fpm.md, by evaluate.py (the published model), study.py,
+              whitening.py and trade_off.py (alternatives), null.py and late_null.py; tables.py writes them down
 train.py      `python -m fpm.train encoder|generator`
 """

@@ -1,4 +1,4 @@
-"""The figures of docs/fpm.md: `python -m fpm.evaluate` prints them all as JSON and draws the plots beside docs/fpm.md.
+"""The published model's figures: `python -m fpm.evaluate` prints them as JSON and draws their plots beside docs/fpm.md.
 
 Encoder: synthetic models (`encoder_figures`), really trained ones (`real_figures`). Generator: `generator_figures`.
 Both: what the prover's choice of roundings can do (`rounding`).
@@ -35,7 +35,7 @@ from fpm.generator_figures import (
 from fpm.real_figures import real_figures
 from fpm.rounding import rounding_figures
 from fpm.synthetic import offspring
-from fpm.train import PROFILE, PUBLISHED, ROOT
+from fpm.train import PROFILE, PUBLISHED, ROOT, digests
 
 __all__ = ["Fingerprinter", "Painter", "at_angle", "main"]
 
@@ -83,18 +83,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-variants", action="store_true", help="the shipped models only")
     parser.add_argument("--plots", type=Path, default=ROOT / "docs", help="folder of plots and contact sheet")
     parser.add_argument("--part", choices=["encoder", "generator", "all"], default="all")
+    parser.add_argument("--output", type=Path, help="also write the JSON there")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     np.seterr(invalid="raise")
     finger = Fingerprinter.load(options.files)
-    figures: Figures = {}
+    names = ("encoder.onnx", "head.npz", "generator.onnx")
+    figures: Figures = {"files": digests(options.files / name for name in names)}
     if options.part != "generator":
         variants = None if options.no_variants else options.variants
         figures["encoder"] = encoder_part(finger, options.models, variants, options.plots)
     if options.part != "encoder":
         figures["generator"] = generator_part(finger, options.files, options.trials, options.plots)
-    print(json.dumps(figures, indent=1, default=float))
+    text = json.dumps(figures, indent=1, default=float)
+    if options.output is not None:
+        options.output.write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

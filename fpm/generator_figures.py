@@ -25,6 +25,7 @@ class Painter:
 
     def __init__(self, folder: Path, optimise: bool = False) -> None:
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
         self.session = onnxruntime.InferenceSession(

@@ -7,7 +7,6 @@ written here. Synthetic models are those of docs/fpm.md, with a seed that nothin
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import torch
 from fpm.encoder_figures import Figures, Fingerprinter, effective_rank
 from fpm.latent import Z_DIM
 from fpm.synthetic import offspring
-from fpm.train import PUBLISHED, ROOT
+from fpm.train import PUBLISHED, ROOT, digests
 
 SEED = 4242
 TOKENS = 512  # K of the synthetic models
@@ -68,8 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     figures = null_figures(Fingerprinter.load(options.files), options.models)
-    names = ("encoder.onnx", "head.npz")
-    files = {name: hashlib.sha256((options.files / name).read_bytes()).hexdigest() for name in names}
+    files = digests(options.files / name for name in ("encoder.onnx", "head.npz"))
     options.output.write_text(json.dumps(figures | {"files": files}, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
 

@@ -8,12 +8,14 @@ Writes fpm/runs/study.json and docs/fpm-study.png.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
 import resource
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -51,13 +53,18 @@ SHIFT, GRID, LIMIT_S = 50, 16, 900.0
 SIZE = size_class("tiny")
 
 
+def finished(work: Path, name: str, decided_by: Mapping[str, Any]) -> Path:
+    """Where a finished part is kept: what was decided otherwise is another part."""
+    told = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:12]
+    return work / f"{name}.{told}.json"
+
+
 def accuracy(name: str, work: Path, models: int, steps: int) -> Figures:
     """Trains (or reads) one encoder and measures it on held-out models."""
-    done = work / f"{name}.accuracy.json"
+    config = replace(EncoderTraining(), architecture=ARCHITECTURES[name], steps=steps)
+    done = finished(work, f"{name}.accuracy", asdict(config) | {"models": models})
     if done.exists():
         return dict(json.loads(done.read_text()))
-    # whitened whole: how much is best was asked later, of the form that is published
-    config = replace(EncoderTraining(), architecture=ARCHITECTURES[name], steps=steps, whitening=0.5)
     encoder, weight, bias, record = train_encoder(config, work / "training.npz")
     base, children = test_terms(work, models)
     finger = Fingerprinter(encoder, weight, bias)
@@ -86,10 +93,10 @@ def test_terms(work: Path, models: int) -> tuple[npt.NDArray[Any], npt.NDArray[A
 
 def cost(name: str, columns: int, work: Path, proofs_made: int) -> Figures:
     """Seconds of real proofs under the published settings, with ezkl's `num_inner_cols` at `columns`."""
-    done = work / f"{name}.{columns}.cost.json"
+    size = replace(SIZE, encoder_inner_columns=columns)
+    done = finished(work, f"{name}.cost", asdict(size) | asdict(ARCHITECTURES[name]) | {"proofs": proofs_made})
     if done.exists():
         return dict(json.loads(done.read_text()))
-    size = replace(SIZE, encoder_inner_columns=columns)
     encoder = Encoder(ARCHITECTURES[name])
     encoder.round_weights()
     srs = PROFILE / "srs" / f"k{size.k}.srs"

@@ -23,7 +23,7 @@ from fpm.encoder_figures import Array, Figures, Fingerprinter, at_099, independe
 from fpm.null import SEED, tails
 from fpm.study import test_terms
 from fpm.synthetic import GRID, TERMS, offspring
-from fpm.train import PUBLISHED, RUNS
+from fpm.train import ENCODER, PUBLISHED, RUNS, digests
 from fpm.train_encoder import EncoderTraining, training_terms
 
 ENTRIES = TERMS * GRID * GRID
@@ -192,7 +192,8 @@ def main(arguments: list[str] | None = None) -> None:
     for name, find in maps(Fingerprinter.load(PUBLISHED), sample):
         found[name] = figures(find, base, children, crowd)
         print(row(name, found[name]), flush=True)
-    options.output.write_text(json.dumps({"models": len(base), "maps": found}, indent=1, default=float) + "\n")
+    record = {"models": len(base), "maps": found, "files": digests(ENCODER)}
+    options.output.write_text(json.dumps(record, indent=1, default=float) + "\n")
     print(options.output)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import platform
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -27,8 +28,14 @@ from fpm.train_generator import GeneratorTraining, train_generator
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "artifacts" / "profiles" / "fpm"  # shared by the published profiles
+ENCODER = (PUBLISHED / "encoder.onnx", PUBLISHED / "head.npz")
 PROFILE = PUBLISHED.parent / "tiny-dev"
 RUNS = Path(__file__).resolve().parent / "runs"
+
+
+def digests(files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of each file by its name, for a record that says what was measured."""
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def write_record(name: str, record: dict[str, object], files: list[Path], runs: Path = RUNS) -> Path:
@@ -44,10 +51,11 @@ def write_record(name: str, record: dict[str, object], files: list[Path], runs: 
         path of the JSON file.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     versions = {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
     path = runs / f"{name}.json"
-    path.write_text(json.dumps(record | {"files": digests, "versions": versions}, indent=1, default=float) + "\n")
+    path.write_text(
+        json.dumps(record | {"files": digests(files), "versions": versions}, indent=1, default=float) + "\n"
+    )
     draw_curve(cast("list[dict[str, float]]", record["curve"]), runs / f"{name}.png")
     return path
 

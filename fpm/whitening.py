@@ -17,7 +17,7 @@ import torch
 from fpm.encoder_figures import Figures, Fingerprinter, cosines, found_among, independents
 from fpm.synthetic import offspring
 from fpm.trade_off import LinearMap, encoder_matrix, parser_with_work, training_sample, whitened_encoder
-from fpm.train import PUBLISHED, RUNS
+from fpm.train import ENCODER, PUBLISHED, RUNS, digests
 
 SEED = 5100
 CROWD = 1000  # among so many an offspring is to be found, as in docs/fpm.md
@@ -81,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
         of_power = figures(whitened_encoder(encoder, sample, power), base, children)
         found[f"{power:g}"] = of_power | {"spread": float(left.max() / left.mean())}
         print(row(f"{power:g}", found[f"{power:g}"], found[f"{power:g}"]["spread"]), flush=True)
-    options.output.write_text(json.dumps({"models": len(base), "powers": found}, indent=1) + "\n")
+    record = {"models": len(base), "powers": found, "files": digests(ENCODER)}
+    options.output.write_text(json.dumps(record, indent=1) + "\n")
     print(options.output)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from fpm.encoder_figures import NOISES, Fingerprinter, at_099, independents, nea
 from fpm.generator_figures import Painter, at_angle, identification, offspring_at, shares_found
 from fpm.latent import Z_DIM, sample_z
 from fpm.rounding import farthest_z, largest_pixel_change
-from fpm.study import ARCHITECTURES
+from fpm.study import ARCHITECTURES, accuracy, finished
 from fpm.synthetic import offspring, pairs, projection, synthetic_weights, terms
 from fpm.train import PUBLISHED, draw_curve
+from fpm.train_encoder import EncoderTraining
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,15 @@ def test_study_holds_the_published_encoder_and_is_drawn(tmp_path: Path) -> None:
     }
     plots.study_plot({"published": published[0], "encoders": dict.fromkeys(ARCHITECTURES, row)}, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_the_study_goes_on_from_parts_that_were_decided_alike(tmp_path: Path) -> None:
+    name, steps = "linear 2, single entries", EncoderTraining().steps
+    config = replace(EncoderTraining(), architecture=ARCHITECTURES[name], steps=steps)
+    finished(tmp_path, f"{name}.accuracy", asdict(config) | {"models": 7}).write_text('{"kept": true}')
+    assert accuracy(name, tmp_path, 7, steps) == {"kept": True}
+    places = [finished(tmp_path, name, asdict(form)) for form in (config, replace(config, whitening=0.5))]
+    assert places[0] != places[1]
 
 
 def test_curves_are_drawn_each_on_its_own(tmp_path: Path) -> None:
