@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "artifacts" / "models"
@@ -35,6 +36,16 @@ LONGEST = (
     "test_encoder.py",
 )
 """Files that take longest, longest first: at the end one of them would keep one core at work and the other idle."""
+
+
+def pytest_configure():
+    """Hypothesis draws the same examples in every run, and does not judge by the clock, as its own profile for CI does.
+
+    Others are drawn by tests/fuzz, and here with `pytest --hypothesis-profile=default`, which comes after this.
+    """
+    quiet = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("the same each time", derandomize=True, **quiet)
+    settings.load_profile("the same each time")
 
 
 def pytest_collection_modifyitems(items):

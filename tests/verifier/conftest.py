@@ -46,7 +46,7 @@ def verify() -> Callable[..., Report]:
     """Verify with the development SRS allowed."""
 
     def run(path: Path, **options: object) -> Report:
-        return verify_bundle(path, Options(**({"allow_development_srs": True, "time_limit_s": 60.0} | options)))
+        return verify_bundle(path, Options(**({"allow_development_srs": True, "time_limit_s": 300.0} | options)))
 
     return run
 
@@ -95,7 +95,7 @@ def accepted_once():
     digest = hashlib.sha256((folder / TOY / "profile.json").read_bytes()).digest()
     patch.setattr(verifier.profile, "trusted", lambda: {TOY: digest})
     patch.setattr(verifier.profile, "profiles_folder", lambda: folder)
-    with patch.context(), Workers(Deadline(60.0)) as workers:
+    with patch.context(), Workers(Deadline(300.0)) as workers:
         options = Options(allow_development_srs=True)
         found = {path: verify_with(workers, path, options) for path in PAIR}
     patch.undo()

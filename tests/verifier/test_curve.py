@@ -49,7 +49,7 @@ def srs(profile):
 
 @pytest.fixture
 def workers():
-    with Workers(Deadline(60)) as one:
+    with Workers(Deadline(300)) as one:
         yield one
 
 

@@ -62,7 +62,7 @@ def proof(activation, tmp_path) -> Path:
 
 def verify(path: Path, **options: object) -> FeedForwardReport:
     return verify_feed_forward(
-        path, BUNDLE, Options(**({"allow_development_srs": True, "time_limit_s": 60.0} | options))
+        path, BUNDLE, Options(**({"allow_development_srs": True, "time_limit_s": 300.0} | options))
     )
 
 

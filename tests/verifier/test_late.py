@@ -44,7 +44,7 @@ def comparison(circuit, remembered, tmp_path) -> Path:
 
 def verify(path: Path, bundles: tuple[Path, Path] = BUNDLES, **options: object) -> LateReport:
     return verify_comparison(
-        path, bundles, Options(**({"allow_development_srs": True, "time_limit_s": 60.0} | options))
+        path, bundles, Options(**({"allow_development_srs": True, "time_limit_s": 300.0} | options))
     )
 
 

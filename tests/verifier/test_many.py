@@ -207,10 +207,10 @@ def test_an_identity_that_the_process_cannot_read_is_not_left_out():
 
 
 LOST = {
-    "vanishes": ("import os; os.kill(os.getpid(), 9)", 60.0, "tool-failure", "exit code -9"),
-    "crashes": ("1 / 0", 60.0, "tool-failure", "exit code 1"),
-    "says nonsense": ("print('{}')", 60.0, "tool-failure", "without an answer"),
-    "says too little": ("print('[]')", 60.0, "tool-failure", "without an answer"),
+    "vanishes": ("import os; os.kill(os.getpid(), 9)", 300.0, "tool-failure", "exit code -9"),
+    "crashes": ("1 / 0", 300.0, "tool-failure", "exit code 1"),
+    "says nonsense": ("print('{}')", 300.0, "tool-failure", "without an answer"),
+    "says too little": ("print('[]')", 300.0, "tool-failure", "without an answer"),
     "hangs": ("import time; time.sleep(1000)", 0.5, "time-limit", "not finished within"),
     "ignores signals": (
         "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)",
@@ -275,7 +275,12 @@ def test_real_processes_in_order(tmp_path):
 
 @pytest.mark.parametrize("group", [False, True])
 def test_an_interrupt_leaves_nothing_running(tmp_path, group):
-    """`group`: as a terminal's Ctrl-C does it, every process gets the signal."""
+    """`group`: as a terminal's Ctrl-C does it, every process gets the signal.
+
+    It is sent when both have a file in their directories. An interrupt while Python makes a temporary directory leaves
+    that one behind, empty: `tempfile` notes only after making it that it is to be removed. And onnxruntime 1.32, where
+    its telemetry is not disabled, leaves a file `.ses` as soon as it is imported, which may be before or after that.
+    """
     paths = [str(tmp_path / f"bundle{i}") for i in range(4)]
     for path in paths:
         shutil.copytree(EXAMPLE, path)
@@ -286,17 +291,17 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, group):
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(scratch)},
+        env=os.environ | {"TMPDIR": str(scratch), "ORT_DISABLE_TELEMETRY": "1"},
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
-    while not list(scratch.glob("huref-verify-*")) and started.poll() is None:
+    while sum(bool(files) for _, _, files in os.walk(scratch)) < 2 and started.poll() is None:
         time.sleep(0.05)
     if group:
         os.killpg(started.pid, signal.SIGINT)
     else:
         started.send_signal(signal.SIGINT)
-    _, errors = started.communicate(timeout=60)
+    _, errors = started.communicate(timeout=300)
     assert started.returncode == 1
     assert b"Aborted" in errors
     assert not list(scratch.iterdir())

@@ -48,7 +48,7 @@ def open_with(bundle, toy):
     cm = bytes.fromhex(json.loads((ASSETS / "secret.json").read_text())["cm"])
 
     def run(change=lambda rows: rows):
-        with Workers(Deadline(60.0)) as workers:
+        with Workers(Deadline(300.0)) as workers:
             return opening.check_opening(
                 read.statement,
                 replace(points, rows=tuple(tuple(change(list(rows))) for rows in points.rows)),

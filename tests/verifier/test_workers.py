@@ -62,11 +62,18 @@ def test_a_child_that_ignores_its_input_meets_the_time_limit():
 
 
 def test_children_are_gone_afterwards(monkeypatch, bundle, verify, tmp_path):
-    note = tmp_path / "pid"
-    with_child(monkeypatch, f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); {SLOW}")
-    assert verify(bundle, time_limit_s=1.0).verdict == "undecided"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(note.read_text()), 0)
+    """Each names a file after its process; on a busy machine that may take longer than the first limit."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    with_child(monkeypatch, f"import os; open({str(notes)!r} + f'/{{os.getpid()}}', 'w').close(); {SLOW}")
+    for limit in (1.0, 10.0, 100.0):
+        assert verify(bundle, time_limit_s=limit).verdict == "undecided"
+        if children := [int(note.name) for note in notes.iterdir()]:
+            break
+    assert children
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
 
 
 def test_the_private_directory_is_removed():
@@ -80,13 +87,13 @@ def test_the_address_space_is_limited(toy):
     """A child that is given too little memory crashes; the verifier does not."""
     command = child_command()
     command[3] = str(32 << 20)
-    with Workers(Deadline(30), command) as workers, pytest.raises(ToolFailure, match="crashed"):
+    with Workers(Deadline(300), command) as workers, pytest.raises(ToolFailure, match="crashed"):
         workers.check_proof(bytes(64), [0], Keys(toy / "link/settings.json", toy / "link/vk.key"), toy / "srs/k1.srs")
 
 
 def test_ezkl_missing_files_are_not_a_refusal(toy):
     """Whatever ezkl says about files says nothing about the proof: undecided."""
-    with Workers(Deadline(30)) as workers, pytest.raises(ToolFailure):
+    with Workers(Deadline(300)) as workers, pytest.raises(ToolFailure):
         workers.check_proof(bytes(64), [0], Keys(toy / "nothing", toy / "link/vk.key"), toy / "srs/k1.srs")
 
 
@@ -102,7 +109,7 @@ def test_only_the_child_imports_ezkl():
     import subprocess
 
     code = "import sys, verifier.cli, verifier.verify; sys.exit('ezkl' in sys.modules or 'torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
 def test_another_ezkl_is_undecided(monkeypatch, bundle, verify):
