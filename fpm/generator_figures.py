@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from PIL import Image, ImageDraw
 
+from circuits.onnx_runtime import onnxruntime
 from fpm.encoder_figures import Array, Figures, Fingerprinter, cosines
 from fpm.latent import Z_DIM, coordinates, head_basis, sample_z
 from fpm.synthetic import Weights, noisy, projection, synthetic_weights, terms

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from PIL import Image
 
 from circuits.errors import CheckpointError, ModelFileError
+from circuits.onnx_runtime import onnxruntime
 from circuits.size_classes import FIELD_MODULUS
 
 Z_LENGTH = 512

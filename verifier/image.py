@@ -8,6 +8,7 @@ profiles, animation).
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ def render(generator: bytes, z: npt.NDArray[np.float64]) -> Pixels:
         ToolFailure: onnxruntime refuses.
         BadInstallation: the generator has another shape.
     """
+    # or it sends its maker what is run, and keeps a device id in the user's cache (1.29 on): the verifier is silent
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 

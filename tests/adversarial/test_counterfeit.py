@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
 
+from circuits.onnx_runtime import onnxruntime
 from prover.fingerprint import z_of
 from prover.late import late_seed
 from prover.terms import TermRules, cosine, load_fingerprint_input, projected_terms, projection, standardised

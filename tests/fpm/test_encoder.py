@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
 from circuits.encoder_circuit import encoder_circuit_graph
 from circuits.errors import ModelFileError
+from circuits.onnx_runtime import onnxruntime
 from circuits.size_classes import size_class
 from fpm.encoder import (
     INPUT_SCALE,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
 
 from circuits.errors import CheckpointError, UsageError
+from circuits.onnx_runtime import onnxruntime
 from fpm import stylegan2_ada
 from fpm.generator_cli import generator
 from fpm.stylegan2_ada import import_generator, read_generator
