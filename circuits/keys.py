@@ -33,6 +33,10 @@ class ProvingKey:
     pk: Path
     compiled: Path
 
+    def is_there(self) -> bool:
+        """Whether it was built; its files come into being together."""
+        return self.pk.exists() and self.compiled.exists()
+
 
 @dataclass(frozen=True)
 class Published:
@@ -138,7 +142,7 @@ def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -
     """
     folder = cache_folder() / "keys" / circuit.vk_sha256
     key = ProvingKey(folder / "pk.key", folder / "circuit.ezkl")
-    if key.pk.exists() and key.compiled.exists():
+    if key.is_there():
         return key
     usual = "half a minute" if circuit.size.k < 14 else "a minute"
     notice(
@@ -150,12 +154,29 @@ def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
             vk = _build_published(circuit, Path(scratch))
             vk.unlink()
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(scratch).rename(folder)
-            Path(scratch).mkdir()  # for the context manager to remove
+            made = Path(scratch, "key")
+            made.mkdir()
+            for file in (key.pk, key.compiled):
+                Path(scratch, file.name).rename(made / file.name)
+            _put_in_place(made, key)
     except OSError as error:
         raise storage_error(folder, error) from None
     return key
+
+
+def _put_in_place(made: Path, key: ProvingKey) -> None:
+    """Move the folder `made` to where `key` belongs, unless another process has put its own there meanwhile.
+
+    That one is the same key, and ezkl may be about to read it: it is neither replaced nor, for a moment, away.
+    """
+    folder = key.pk.parent
+    try:
+        made.rename(folder)
+    except OSError:
+        if key.is_there():
+            return
+        shutil.rmtree(folder, ignore_errors=True)  # somebody removed a part of it
+        made.rename(folder)
 
 
 def build(files: CircuitFiles, size: SizeClass, srs: Path, folder: Path) -> Path:

@@ -179,7 +179,10 @@ class Registry:
         for path in self.folder.glob(".head.json.*"):
             path.unlink(missing_ok=True)
         for path in self._incoming.iterdir():
-            handle = os.open(path, os.O_RDONLY)
+            try:
+                handle = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:  # its process has just removed it
+                continue
             with contextlib.suppress(BlockingIOError):  # its process is alive
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)

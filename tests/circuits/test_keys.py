@@ -75,6 +75,29 @@ def test_a_key_that_came_out_otherwise_is_not_kept(small, cache, tmp_path):
     assert list(cache.iterdir()) == []
 
 
+def test_a_key_that_another_process_built_meanwhile_stays(small, cache, monkeypatch):
+    """Its prover may be about to read it: the slower of two replaces nothing."""
+    build, first = keys._build_published, []
+
+    def slower(circuit: keys.Published, folder):
+        monkeypatch.setattr(keys, "_build_published", build)
+        first.append(keys.key_of(circuit).pk.stat())
+        return build(circuit, folder)
+
+    monkeypatch.setattr(keys, "_build_published", slower)
+    key = keys.key_of(small)
+    assert [key.pk.stat()] == first
+    assert list(cache.iterdir()) == [cache / small.vk_sha256]
+
+
+def test_a_key_of_which_a_part_is_gone_is_built_again(small, cache):
+    key = keys.key_of(small)
+    key.compiled.unlink()
+    assert keys.key_of(small) == key
+    assert [path.name for path in cache.iterdir()] == [small.vk_sha256]
+    assert {path.name for path in (cache / small.vk_sha256).iterdir()} == {"pk.key", "circuit.ezkl"}
+
+
 @pytest.mark.parametrize("damaged", [None, "encoder"])
 def test_the_command_checks_every_circuit(profile, monkeypatch, damaged):
     """Rebuilding the published ones takes half a minute, so here it is only seen to be asked for."""

@@ -93,21 +93,21 @@ def run(data):
         {body}
     return "accepted"
 targets.TARGETS["planted"] = Target("planted", "", run, lambda: [b"seed"], targets.change_bytes, 1)
-child.INPUT_LIMIT_S = 1.0
+child.INPUT_LIMIT_S = {limit}
 child.main("planted", "hypothesis", 50, 60.0, 1, __import__("pathlib").Path(sys.argv[-1]))
 """
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "kind", "limit"),
     [
-        ("bytearray(1_100_000_000)", "MemoryError in run"),
-        ("time.sleep(100)", "process lost: 1"),
-        ("__import__('os').abort()", "process lost: -6"),
+        ("bytearray(1_100_000_000)", "MemoryError in run", INPUT_LIMIT_S),
+        ("time.sleep(100)", "process lost: 1", 1.0),  # nothing else so soon: hypothesis alone takes half of it
+        ("__import__('os').abort()", "process lost: -6", INPUT_LIMIT_S),
     ],
 )
-def test_a_child_that_hangs_crashes_or_grows_is_a_finding(monkeypatch, body: str, kind: str) -> None:
-    program = PLANTED.format(body=body)
+def test_a_child_that_hangs_crashes_or_grows_is_a_finding(monkeypatch, body: str, kind: str, limit: float) -> None:
+    program = PLANTED.format(body=body, limit=limit)
     start = runner.subprocess.run
 
     def planted(command: list[str], **options: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -101,6 +102,16 @@ def test_options_that_make_no_sense(options, words, tmp_path):
 # ---------------------------------------- a dask cluster
 
 
+def address_in(file: Path) -> str:
+    """What the scheduler writes when it listens. Its file is there before it is whole."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            return json.loads(file.read_text())["address"]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """A scheduler and two workers, each a process of its own: (address, worker processes)."""
@@ -125,12 +136,8 @@ def cluster(tmp_path):
         return process
 
     start("scheduler", "--host", "127.0.0.1", "--port", "0")
-    deadline = time.monotonic() + START_LIMIT_S
-    while not file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    address = address_in(file)
     workers = [start("worker", "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)) for _ in range(2)]
-    address = json.loads(file.read_text())["address"]
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:

@@ -102,17 +102,20 @@ def test_killed_while_a_registry_is_made(reports, tmp_path):
     assert (n > 2, status) == (True, 0)
 
 
+LONG_VERIFICATION = """
+from prover.cli import main
+from prover.registry import add
+command_of = add.verifier_command
+add.verifier_command = lambda arguments: ["sh", "-c", '"$@"; sleep 600', "sh", *command_of(arguments)]
+main()
+"""
+
+
 def test_killed_while_huref_verify_runs(registry):
-    command = [
-        sys.executable,
-        "-m",
-        "prover.cli",
-        "registry",
-        "add",
-        str(registry.folder),
-        str(BUNDLES / "independent"),
-    ]
-    started = subprocess.Popen([*command, "--allow-dev-srs"], cwd=ROOT, start_new_session=True)
+    """It does not end, so that the kill comes while it runs however late this process sees that it has begun."""
+    command = [sys.executable, "-c", LONG_VERIFICATION, "registry", "add", str(registry.folder)]
+    command += [str(BUNDLES / "independent"), "--allow-dev-srs"]
+    started = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     incoming = registry.folder / "incoming"
     while started.poll() is None and not any(len(list(path.iterdir())) == 5 for path in incoming.iterdir()):
         time.sleep(0.01)
@@ -123,6 +126,21 @@ def test_killed_while_huref_verify_runs(registry):
     assert run("add", registry.folder, BUNDLES / "independent", "--allow-dev-srs").exit_code == 0
     assert not list(incoming.iterdir())
     assert look(registry).notes == ()
+
+
+def test_a_copy_may_be_gone_before_it_is_looked_at(registry, reports, monkeypatch):
+    """What killed processes left is swept; another process, done at that moment, removes its own copy by itself."""
+    other, really = registry.folder / "incoming" / "other", os.open
+    other.mkdir()
+
+    def late(path: object, *arguments: int, **options: int) -> int:
+        if path == other:
+            other.rmdir()
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", late)
+    assert put(registry, "independent", reports).new
+    assert not other.exists()
 
 
 def test_concurrent_adds_all_survive(tmp_path):
