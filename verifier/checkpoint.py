@@ -166,7 +166,11 @@ class Tensors:
         _refuse_other_weights(folder)
         single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
         self._folder = folder
-        if single.exists():
+        try:
+            whole = single.exists()
+        except OSError as error:
+            raise bad(single, _reason(error)) from None
+        if whole:
             self._entries = _read_header(single)
             return
         self._entries = {}

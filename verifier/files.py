@@ -29,6 +29,24 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def is_folder(path: Path) -> bool:
+    """`Path.is_dir`, but false too where asking fails: a name that is too long, a folder that must not be entered."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def check_target(option: str, path: Path | None) -> None:
+    """Whether there is a folder for a result, if one is wanted: asked before the work, not after it.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    if path is not None and not is_folder(path.parent):
+        raise click.UsageError(f"{option}: there is no folder {click.format_filename(path.parent)}")
+
+
 def write_result(path: Path | None, make: Callable[[], bytes]) -> bool:
     """Write what a command was asked for, if it was; False when that fails, which is said."""
     if path is None:

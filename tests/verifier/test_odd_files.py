@@ -29,6 +29,7 @@ from .conftest import ASSETS
 from .test_bad_input import members_of, undecided, write_zip
 
 TERABYTE = 1 << 40
+TOO_LONG = "link to a name that is too long"
 
 
 def sparse(path: Path) -> None:
@@ -65,6 +66,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "link to a device": lambda path: path.symlink_to("/dev/zero"),
     "link to itself": lambda path: path.symlink_to(path.name),
     "link to nothing": lambda path: path.symlink_to("nothing"),
+    TOO_LONG: lambda path: path.symlink_to("n" * 300),  # even to ask whether it is there fails
     "folder": lambda path: path.mkdir(),
     "terabyte": sparse,
 }
@@ -132,15 +134,33 @@ def test_shards(tmp_path, what):
 
 
 def test_while_looking_for_bundles(bundle, tmp_path):
-    """`--recursive` opens none of them, and goes on to what is one."""
+    """`--recursive` opens none of them, and goes on to what is one. What it cannot look at is for the verification."""
     place = tmp_path / "place"
     shutil.copytree(bundle, place / "z" / "good")
     for number, (what, make) in enumerate(ODD.items()):
-        if what != "device":
+        if what not in ("device", TOO_LONG):
             make(place / f"{number}.zip")
             make(place / f"{number}.txt")
     (place / "loop").symlink_to(place)
     assert find_bundles(place) == [place / "z" / "good"]
+    ODD[TOO_LONG](place / "9.zip")
+    assert find_bundles(place) == [place / "9.zip", place / "z" / "good"]
+
+
+def test_a_link_to_a_name_that_is_too_long_among_others(bundle, tmp_path):
+    """It is undecided, the other gets its own verdict, and every result is written."""
+    ODD[TOO_LONG](tmp_path / "9.zip")
+    results = [f"--{kind}={tmp_path / kind}" for kind in ("report", "junit", "sarif")]
+    done = CliRunner().invoke(main, ["-r", str(tmp_path), "--allow-dev-srs", *results])
+    assert done.exit_code == 3, done.output
+    assert "9.zip  at step 1 (format)" in done.output and "2 bundles: " in done.output
+    assert all((tmp_path / kind).stat().st_size for kind in ("report", "junit", "sarif"))
+
+
+@pytest.mark.parametrize("words", [["x"], ["compare", "x", "y"]])
+def test_a_folder_for_results_with_a_name_that_is_too_long(words):
+    done = CliRunner().invoke(main, [*words, "--report", "n" * 300 + "/page.html"])
+    assert (done.exit_code, "there is no folder" in done.output) == (2, True)
 
 
 def test_a_folder_whose_statement_is_a_pipe_is_found_and_undecided(tmp_path):
