@@ -13,17 +13,25 @@ import click
 def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` in place of `path` by one rename: a reader sees the old file or the new one.
 
+    A device or a pipe is written to instead: a rename would put a file in its place, for everybody. A link stays one.
+
     Raises:
-        OSError: it could not be written; `path` is as it was.
+        OSError: it could not be written; a file `path` is as it was.
     """
-    part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
+    path = Path(os.path.realpath(path))  # Path.resolve ends in a RuntimeError at a link to itself
+    part = path.with_name(f".{path.name[:50]}.{os.getpid()}.part")  # 50 characters have 200 bytes at most
+    stream = part.open("xb")
     try:
-        with part.open("xb") as stream:
+        with stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise

@@ -57,6 +57,7 @@ READS: dict[tuple[str, str, str], str] = {
     ("ezkl_child", "main", "sys.stdin"): "written by workers, its parent",
     ("batch_child", "main", "sys.stdin"): "written by batch, its parent",
     ("files", "write_atomically", "part.open"): "written",
+    ("files", "write_atomically", "path.open"): "written",
     ("fingerprint", "Fingerprint.from_json", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
     ("folding", "_Reader._get", "self._tensors.read"): "mapped; the shape is the statement's",
     ("identity", "read_identity", "Path(text).open"): "the read below",
