@@ -127,6 +127,30 @@ def test_step9_another_checkpoint_of_the_same_bundle(honest, tmp_path):
     expect_rejected(report, 9)
 
 
+def test_step9_a_config_that_changes_in_between(feedforward_world, block, model, tmp_path):
+    """Llama's when the bundle is opened; then Gemma's, whose norms are 1 + w: the gate is the checkpoint's no more."""
+    shifted = shutil.copytree(model, tmp_path / "shifted")
+    tensors = load_file(shifted / "model.safetensors")
+    norm = f"model.layers.{LAYER}.post_attention_layernorm.weight"
+    tensors[norm] = tensors[norm] + 1
+    save_file(tensors, shifted / "model.safetensors")
+    other = read_block(shifted, LAYER, feedforward_world.circuit.scale)
+    cheat = replace(block, matrices=block.matrices | {"gate": other.matrices["gate"]}, scale=other.scale)
+    proof = proven(feedforward_world, cheat, tmp_path)
+    folder = shutil.copytree(model, tmp_path / "model")
+
+    def change(check):
+        path = folder / "config.json"
+        config = json.loads(path.read_text()) | {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"}
+        if check.step == 8:
+            path.write_text(json.dumps(config | {"head_dim": config["hidden_size"] // config["num_attention_heads"]}))
+
+    options = Options(allow_development_srs=True, time_limit_s=120.0, weights=folder, secret=SECRET)
+    report = verify_feed_forward(proof, BUNDLE, options, change)
+    assert (report.verdict, report.failure and report.failure.step) == ("undecided", 9)
+    assert "another model" in report.failure.message
+
+
 @pytest.mark.parametrize(
     ("spoil", "step", "words"),
     [
