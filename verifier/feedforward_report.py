@@ -11,6 +11,7 @@ from verifier.report import (
     Check,
     Judged,
     Report,
+    bundle_line,
     check_text,
     checks_json,
     printable,
@@ -147,8 +148,7 @@ def closing_text(report: FeedForwardReport) -> str:
     """What follows the steps; ends with the verdict line."""
     lines = [""]
     if report.bundle is not None:
-        said = ", ".join(f"{key} {printable(value)!r}" for key, value in report.bundle.metadata.items() if value)
-        lines.append(f"Bundle: cm {report.bundle.commitment}; its maker says, unchecked: {said or 'nothing'}")
+        lines.append(bundle_line("Bundle", report.bundle))
     if report.outcome is not None:
         one = report.outcome
         whose = (
