@@ -1,4 +1,4 @@
-"""`huref-verify`: the only place of the verifier that prints and exits, but for `profiles_cli` and `compare_cli`."""
+"""`huref-verify`: its options. Only this module, those called `..._cli`, and `files` of a failed write print."""
 
 from __future__ import annotations
 

@@ -43,6 +43,8 @@ WHY = {
 NOT_PROVEN = (
     "That the rest of the model computes as it should, or that these weights are the ones somebody serves: this is one "
     "feed-forward block.",
+    "How near a model that is served in floating point comes to these outputs: here rows are rounded to bytes, and all "
+    "is in integers.",
 )
 NOT_PROVEN_UNOPENED = (
     "That the gate belongs to the model: no term of the fingerprint holds it, so the bundle does not commit to it. "
