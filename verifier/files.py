@@ -25,16 +25,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     path = Path(os.path.realpath(path))  # Path.resolve ends in a RuntimeError at a link to itself
     part = path.with_name(f".{path.name[:50]}.{os.getpid()}.part")  # 50 characters have 200 bytes at most
     stream = part.open("xb")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(part.unlink, missing_ok=True)
         with stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+        undo.pop_all()
 
 
 def is_folder(path: Path) -> bool:
