@@ -41,10 +41,10 @@ READS: dict[tuple[str, str, str], str] = {
     ("bundle", "_read_zip", "path.open"): "MAX_ZIP_BYTES",
     ("bundle", "read_zip", "zipfile.ZipFile"): "MAX_ZIP_DIRECTORY_BYTES, MAX_ENTRIES",
     ("checkpoint", "Tensors.read", "np.memmap"): "mapped; the shape is the statement's",
-    ("checkpoint", "_read_header", "path.open"): "the reads below",
+    ("checkpoint", "_open", "os.fdopen"): "the reads below",
+    ("checkpoint", "_open", "os.open"): "the reads below",
     ("checkpoint", "_read_header", "stream.read"): "8 bytes, MAX_HEADER_BYTES",
     ("checkpoint", "_refuse_other_weights", "folder.iterdir"): "names alone",
-    ("checkpoint", "read_file", "path.open"): "the read below",
     ("checkpoint", "read_file", "stream.read"): "max_bytes: MAX_CONFIG_BYTES, MAX_INDEX_BYTES, MAX_TOKENIZER_BYTES, "
     "MAX_SECRET_BYTES",
     ("encoder", "_read_array", "archive.open"): "the read below",

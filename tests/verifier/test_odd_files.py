@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,48 @@ def test_in_a_checkpoint(tmp_path, name, what):
     ODD[what](folder / name)
     with pytest.raises(BadOpening):
         READ[name](folder)
+
+
+def refused_in_time(read: Callable[[], object]) -> None:
+    """BadOpening within 20 seconds: in a thread, since who waits for a pipe cannot be told to stop."""
+    outcome = []
+
+    def run() -> None:
+        try:
+            read()
+        except BadOpening:
+            outcome.append("refused")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert outcome == ["refused"]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_pipe_that_takes_the_place_of_a_file_that_was_looked_at(tmp_path, monkeypatch, name):
+    """To open it would wait for ever, whatever the time limit is."""
+    folder = shutil.copytree(ASSETS / "model", tmp_path / "model")
+    shutil.copy(ASSETS / "secret.json", folder)
+    look = Path.is_file
+
+    def swap(path: Path) -> bool:
+        found = look(path)
+        if path.name == name:
+            path.unlink()
+            os.mkfifo(path)
+        return found
+
+    monkeypatch.setattr(Path, "is_file", swap)
+    refused_in_time(lambda: READ[name](folder))
+
+
+def test_a_pipe_that_takes_the_place_of_tensors_whose_header_was_read(tmp_path):
+    folder = shutil.copytree(ASSETS / "model", tmp_path / "model")
+    tensors = Tensors(folder)
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    refused_in_time(lambda: tensors.read("model.embed_tokens.weight", (300, 32)))
 
 
 @pytest.mark.parametrize("what", ODD)
