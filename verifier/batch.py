@@ -72,11 +72,14 @@ def find_bundles(folder: Path) -> list[Path]:
 
 
 def _names_a_statement(path: Path) -> bool:
-    """Whether a zip's bytes name a statement: a damaged bundle must be found too."""
-    if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
-        return False
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(_STATEMENT.encode()) >= 0
+    """Whether a zip's bytes name a statement: a damaged one must be found too, or one that cannot be opened."""
+    try:
+        if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
+            return False
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(_STATEMENT.encode()) >= 0
+    except (OSError, ValueError):
+        return True
 
 
 def verify_many(

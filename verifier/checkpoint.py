@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -42,15 +44,31 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         BadOpening: missing, not a file, or larger than `max_bytes`.
     """
     try:
-        if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
-            raise bad(path, "not a file")
-        with path.open("rb") as stream:
-            data = stream.read(max_bytes + 1)
+        with _open(path) as stream:
+            data = stream.read(max_bytes + 1) or b""  # None: some of /proc have nothing to say now
     except (OSError, ValueError) as error:
         raise bad(path, _reason(error)) from None
     if len(data) > max_bytes:
         raise bad(path, f"larger than {max_bytes} bytes")
     return data
+
+
+def _open(path: Path) -> BinaryIO:
+    """A file, or the one that a link leads to.
+
+    A device is not opened at all; O_NONBLOCK keeps a pipe that takes the file's place from hanging the open.
+
+    Raises:
+        OSError, ValueError: it cannot be opened.
+        BadOpening: not a file.
+    """
+    if path.exists() and not path.is_file():
+        raise bad(path, "not a file")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise bad(path, "not a file")
+    return os.fdopen(handle, "rb")
 
 
 def _reason(error: Exception) -> str:
@@ -166,7 +184,11 @@ class Tensors:
         _refuse_other_weights(folder)
         single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
         self._folder = folder
-        if single.exists():
+        try:
+            whole = single.exists()
+        except OSError as error:
+            raise bad(single, _reason(error)) from None
+        if whole:
             self._entries = _read_header(single)
             return
         self._entries = {}
@@ -208,7 +230,8 @@ class Tensors:
                 "F32, F16 and BF16 are read",
             )
         try:
-            stored = np.memmap(entry.path, dtype=_TYPES[entry.dtype], mode="r", offset=entry.begin, shape=shape)
+            with _open(entry.path) as stream:
+                stored = np.memmap(stream, dtype=_TYPES[entry.dtype], mode="r", offset=entry.begin, shape=shape)
         except (OSError, ValueError) as error:
             raise bad(entry.path, f"tensor {name} cannot be read ({_reason(error)})") from None
         chosen = np.array(stored if select is None else select(stored), order="C")
@@ -255,11 +278,9 @@ def parse_index(data: bytes, path: Path) -> dict[str, list[str]]:
 
 def _read_header(path: Path) -> dict[str, _Entry]:
     try:
-        if path.exists() and not path.is_file():
-            raise bad(path, "not a file")
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
+        with _open(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            length = int.from_bytes(stream.read(8) or b"", "little")
             if size < 8 or length > min(size - 8, limits.MAX_HEADER_BYTES):
                 raise bad(path, "not a safetensors file: its header is longer than it")
             data = stream.read(length)

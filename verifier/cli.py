@@ -1,4 +1,4 @@
-"""`huref-verify`: the only place of the verifier that prints and exits, but for `profiles_cli` and `compare_cli`."""
+"""`huref-verify`: its options. Only this module, those called `..._cli`, and `files` of a failed write print."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifier.compare_cli import compare
 from verifier.errors import Rejected, VerifierError
 from verifier.feedforward_artefact import is_feed_forward
 from verifier.feedforward_cli import feed_forward_command
-from verifier.files import write_result
+from verifier.files import check_target, write_result
 from verifier.identity import Identity, read_identity
 from verifier.junit import junit
 from verifier.late_artefact import is_comparison
@@ -142,8 +142,7 @@ def main(
     if time_limit is not None and not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
     for option, file in (("--report", page_file), ("--junit", junit_file), ("--sarif", sarif_file)):
-        if file is not None and not file.parent.is_dir():
-            raise click.UsageError(f"{option}: there is no folder {click.format_filename(file.parent)}")
+        check_target(option, file)
     default = DEFAULT_TIME_LIMIT_S if weights is None else DEFAULT_OPENING_TIME_LIMIT_S
     options = Options(
         allow_development_srs=allow_dev_srs,

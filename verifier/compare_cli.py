@@ -11,7 +11,7 @@ import click
 
 from verifier.compare_page import comparison_page
 from verifier.comparison import MEANING, NOT_PROVEN, Comparison, compare_reports, p_text
-from verifier.files import write_result
+from verifier.files import check_target, write_result
 from verifier.limits import DEFAULT_TIME_LIMIT_S
 from verifier.report import EXIT_USAGE, printable, summary_line
 from verifier.verify import Options, verify_bundle
@@ -56,8 +56,7 @@ def compare(
     """
     if not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
-    if page_file is not None and not page_file.parent.is_dir():
-        raise click.UsageError(f"--report: there is no folder {click.format_filename(page_file.parent)}")
+    check_target("--report", page_file)
     options = Options(allow_development_srs=allow_dev_srs, time_limit_s=time_limit)
     comparison = compare_reports(verify_bundle(left, options), verify_bundle(right, options))
     click.echo(json.dumps(comparison.as_json(), indent=1) if as_json else as_text(comparison))

@@ -86,7 +86,7 @@ class BadInstallation(Undecided):
 
 
 class BadOpening(Undecided):
-    """The checkpoint or the secret file given for step 11 cannot be read."""
+    """The checkpoint or the secret file given for an opening cannot be read."""
 
     code = "bad-opening"
 

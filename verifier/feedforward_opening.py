@@ -9,7 +9,7 @@ Source: docs/inference-proof.md sections 2 and 7.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from verifier.feedforward_artefact import FeedForwardStatement
 from verifier.feedforward_circuit import ActivationCircuit
 from verifier.feedforward_relation import DOWN_BITS, EPSILON_BITS, NORM_BITS, UP_BITS
 from verifier.folding import TARGET_RMS, feed_forward_block
-from verifier.model_config import read_model
+from verifier.model_config import describe
 from verifier.opening import compare_rows, read_secret_of
 from verifier.verify import Accepted
 from verifier.workers import Workers
@@ -47,10 +47,13 @@ def check_feed_forward_opening(
         Rejected: naming the first difference.
         BadOpening: checkpoint or secret cannot be read.
     """
-    opening = read_secret_of(secret, side.cm)
-    family, _ = read_model(weights)
-    check_config(weights / "config.json", stated)
-    statement = side.bundle.statement
+    opening, statement = read_secret_of(secret, side.cm), side.bundle.statement
+    path = weights / "config.json"
+    config = json_object(read_file(path, limits.MAX_CONFIG_BYTES), path)
+    family, model = describe(config, path)
+    if model != statement.model:  # compared when the bundle was opened: the file is another one since
+        raise bad(path, "another model than when the bundle was opened with it")
+    check_config(config, path, stated)
     rows, rms = feed_forward_block(Tensors(weights), family, statement.model, stated.layer, GATE)
     check_scale(rms, stated.scale, circuit)
     named = [(f"layers.{stated.layer}.gate", rows)]
@@ -58,14 +61,13 @@ def check_feed_forward_opening(
     return f"{len(gate)} rows of the gate, three scale integers and epsilon computed again from {weights} are equal"
 
 
-def check_config(path: Path, stated: FeedForwardStatement) -> None:
-    """config.json describes such a block, with this epsilon.
+def check_config(config: Mapping[str, Any], path: Path, stated: FeedForwardStatement) -> None:
+    """A parsed config.json describes such a block, with this epsilon; `path` is for messages.
 
     Raises:
         Rejected: it does not.
-        BadOpening: it cannot be read.
+        BadOpening: its epsilon is no number from 0 to 1.
     """
-    config = json_object(read_file(path, limits.MAX_CONFIG_BYTES), path)
     for key, wanted in SETTINGS:
         found = config.get(key, wanted)
         if found != wanted or type(found) is not type(wanted):

@@ -95,7 +95,7 @@ def normalise(x: Sequence[int], epsilon: int) -> list[int]:
 
 
 def draw(proof: FeedForward, points: Points, size: SizeClass, rows: int, width: int) -> Challenges:
-    """Absorb and draw, in the order of section 3."""
+    """Absorb and draw, in the order of section 4."""
     transcript, count = Transcript(_DOMAIN), proof.statement.activations
     transcript.absorb("feedforward", proof.statement_bytes)
     for name, run in (("up", points.up), ("down", points.down), ("gate", points.gate)):

@@ -11,6 +11,7 @@ from verifier.report import (
     Check,
     Judged,
     Report,
+    bundle_line,
     check_text,
     checks_json,
     printable,
@@ -42,6 +43,8 @@ WHY = {
 NOT_PROVEN = (
     "That the rest of the model computes as it should, or that these weights are the ones somebody serves: this is one "
     "feed-forward block.",
+    "How near a model that is served in floating point comes to these outputs: here rows are rounded to bytes, and all "
+    "is in integers.",
 )
 NOT_PROVEN_UNOPENED = (
     "That the gate belongs to the model: no term of the fingerprint holds it, so the bundle does not commit to it. "
@@ -147,8 +150,7 @@ def closing_text(report: FeedForwardReport) -> str:
     """What follows the steps; ends with the verdict line."""
     lines = [""]
     if report.bundle is not None:
-        said = ", ".join(f"{key} {printable(value)!r}" for key, value in report.bundle.metadata.items() if value)
-        lines.append(f"Bundle: cm {report.bundle.commitment}; its maker says, unchecked: {said or 'nothing'}")
+        lines.append(bundle_line("Bundle", report.bundle))
     if report.outcome is not None:
         one = report.outcome
         whose = (

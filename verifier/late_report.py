@@ -14,6 +14,7 @@ from verifier.report import (
     Check,
     Judged,
     Report,
+    bundle_line,
     check_text,
     checks_json,
     printable,
@@ -194,9 +195,7 @@ def step_text(check: LateCheck) -> str:
 def closing_text(report: LateReport) -> str:
     """What follows the steps; ends with the verdict line."""
     lines = [""]
-    for name, one in zip("ab", report.reports, strict=False):
-        said = ", ".join(f"{key} {printable(value)!r}" for key, value in one.metadata.items() if value)
-        lines.append(f"Side {name}: cm {one.commitment}; its maker says, unchecked: {said or 'nothing'}")
+    lines += [bundle_line(f"Side {name}", one) for name, one in zip("ab", report.reports, strict=False)]
     if report.ics is not None:
         cosines = ", ".join(f"{value:+.4f}" for value in report.ics.cosines)
         lines.append(f"Cosines of the six terms: {cosines}")

@@ -226,6 +226,13 @@ def closing_text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def bundle_line(name: str, report: Report) -> str:
+    """A bundle that something else is about: what was committed, if that was read, and what its maker says."""
+    said = ", ".join(f"{key} {printable(value)!r}" for key, value in report.metadata.items() if value)
+    cm = "no cm was read" if report.commitment is None else f"cm {report.commitment}"
+    return f"{name}: {cm}; its maker says, unchecked: {said or 'nothing'}"
+
+
 def worst_exit_code(reports: Sequence[Report]) -> int:
     """Of many bundles: rejected before undecided before accepted.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from verifier import __version__
 from verifier.errors import STEP_NAMES
+from verifier.files import is_folder
 from verifier.report import EXIT_ACCEPTED, WHY, Report, printable, worst_exit_code
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -84,9 +85,9 @@ def _result(report: Report, root: Path) -> dict[str, Any]:
 
 def _place(bundle: Path, step: int, root: Path) -> dict[str, str]:
     """The file that the step is about: in a folder the one that it reads, otherwise the bundle."""
-    if bundle.is_dir():
+    if is_folder(bundle):
         file = bundle / _FILE_OF_STEP.get(step, "statement.json")
-        bundle = file if file.exists() else bundle / "statement.json"  # unsigned: there is no signature.json
+        bundle = file if os.path.lexists(file) else bundle / "statement.json"  # unsigned: there is no signature.json
     whole = Path(os.path.normpath(root / bundle))
     try:
         relative = whole.relative_to(root)

@@ -279,6 +279,11 @@ def test_the_command_writes_a_page(proof, tmp_path):
     assert list(tmp_path.glob(".*.part")) == []
 
 
+def test_a_bundle_that_cannot_be_read_has_no_commitment(proof, tmp_path):
+    output = run(proof, tmp_path, "--allow-dev-srs").output
+    assert "Bundle: no cm was read; its maker says, unchecked: nothing" in output and "None" not in output
+
+
 def test_exit_codes_of_the_command(proof):
     assert run(proof, BUNDLE).exit_code == 3
     assert run(proof, "--allow-dev-srs").exit_code == 2

@@ -117,16 +117,6 @@ def test_a_result_that_cannot_be_written_fails_the_call(three, monkeypatch):
     assert "ACCEPTED" in result.stdout
 
 
-def test_results_are_replaced_whole(tmp_path):
-    target = tmp_path / "out"
-    target.write_text("old")
-    verifier.files.write_atomically(target, b"new")
-    assert target.read_bytes() == b"new"
-    with pytest.raises(OSError):
-        verifier.files.write_atomically(tmp_path / "gone" / "out", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
 # ---------------------------------------- finding
 
 

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from .conftest import ASSETS
 from .test_bad_input import members_of, undecided, write_zip
 
 TERABYTE = 1 << 40
+TOO_LONG = "link to a name that is too long"
 
 
 def sparse(path: Path) -> None:
@@ -65,6 +67,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "link to a device": lambda path: path.symlink_to("/dev/zero"),
     "link to itself": lambda path: path.symlink_to(path.name),
     "link to nothing": lambda path: path.symlink_to("nothing"),
+    TOO_LONG: lambda path: path.symlink_to("n" * 300),  # even to ask whether it is there fails
     "folder": lambda path: path.mkdir(),
     "terabyte": sparse,
 }
@@ -123,6 +126,48 @@ def test_in_a_checkpoint(tmp_path, name, what):
         READ[name](folder)
 
 
+def refused_in_time(read: Callable[[], object]) -> None:
+    """BadOpening within 20 seconds: in a thread, since who waits for a pipe cannot be told to stop."""
+    outcome = []
+
+    def run() -> None:
+        try:
+            read()
+        except BadOpening:
+            outcome.append("refused")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert outcome == ["refused"]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_pipe_that_takes_the_place_of_a_file_that_was_looked_at(tmp_path, monkeypatch, name):
+    """To open it would wait for ever, whatever the time limit is."""
+    folder = shutil.copytree(ASSETS / "model", tmp_path / "model")
+    shutil.copy(ASSETS / "secret.json", folder)
+    look = Path.is_file
+
+    def swap(path: Path) -> bool:
+        found = look(path)
+        if path.name == name:
+            path.unlink()
+            os.mkfifo(path)
+        return found
+
+    monkeypatch.setattr(Path, "is_file", swap)
+    refused_in_time(lambda: READ[name](folder))
+
+
+def test_a_pipe_that_takes_the_place_of_tensors_whose_header_was_read(tmp_path):
+    folder = shutil.copytree(ASSETS / "model", tmp_path / "model")
+    tensors = Tensors(folder)
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    refused_in_time(lambda: tensors.read("model.embed_tokens.weight", (300, 32)))
+
+
 @pytest.mark.parametrize("what", ODD)
 def test_shards(tmp_path, what):
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map":{"a":"x.safetensors"}}')
@@ -132,15 +177,33 @@ def test_shards(tmp_path, what):
 
 
 def test_while_looking_for_bundles(bundle, tmp_path):
-    """`--recursive` opens none of them, and goes on to what is one."""
+    """`--recursive` opens none of them, and goes on to what is one. What it cannot look at is for the verification."""
     place = tmp_path / "place"
     shutil.copytree(bundle, place / "z" / "good")
     for number, (what, make) in enumerate(ODD.items()):
-        if what != "device":
+        if what not in ("device", TOO_LONG):
             make(place / f"{number}.zip")
             make(place / f"{number}.txt")
     (place / "loop").symlink_to(place)
     assert find_bundles(place) == [place / "z" / "good"]
+    ODD[TOO_LONG](place / "9.zip")
+    assert find_bundles(place) == [place / "9.zip", place / "z" / "good"]
+
+
+def test_a_link_to_a_name_that_is_too_long_among_others(bundle, tmp_path):
+    """It is undecided, the other gets its own verdict, and every result is written."""
+    ODD[TOO_LONG](tmp_path / "9.zip")
+    results = [f"--{kind}={tmp_path / kind}" for kind in ("report", "junit", "sarif")]
+    done = CliRunner().invoke(main, ["-r", str(tmp_path), "--allow-dev-srs", *results])
+    assert done.exit_code == 3, done.output
+    assert "9.zip  at step 1 (format)" in done.output and "2 bundles: " in done.output
+    assert all((tmp_path / kind).stat().st_size for kind in ("report", "junit", "sarif"))
+
+
+@pytest.mark.parametrize("words", [["x"], ["compare", "x", "y"]])
+def test_a_folder_for_results_with_a_name_that_is_too_long(words):
+    done = CliRunner().invoke(main, [*words, "--report", "n" * 300 + "/page.html"])
+    assert (done.exit_code, "there is no folder" in done.output) == (2, True)
 
 
 def test_a_folder_whose_statement_is_a_pipe_is_found_and_undecided(tmp_path):
