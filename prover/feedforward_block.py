@@ -40,7 +40,7 @@ def read_block(checkpoint_path: Path, layer: int | None, scale: ActivationScale)
     config = read_json(config_file, MAX_CONFIG_BYTES)
     for key, wanted in (("hidden_act", "silu"), ("mlp_bias", False)):
         found = config.get(key, wanted)
-        if found != wanted:
+        if found != wanted or type(found) is not type(wanted):  # 0 is no false: the verifier asks the same
             raise fault(config_file, f"field {key}: {short(found)}, a block is proven with {short(wanted)} only")
     layers = checkpoint.shape.layers
     chosen = layers[-1] if layer is None else layer

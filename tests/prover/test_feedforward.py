@@ -106,7 +106,13 @@ def test_the_integers_are_the_models_block(real):
 def test_blocks_that_are_refused(tmp_path):
     with pytest.raises(UsageError, match="--layer 1"):
         read_block(MODELS / "base", 1, TINY)
-    for key, value in (("hidden_act", "gelu"), ("mlp_bias", True), ("rms_norm_eps", 0), ("rms_norm_eps", "small")):
+    for key, value in (
+        ("hidden_act", "gelu"),
+        ("mlp_bias", True),
+        ("mlp_bias", 0),
+        ("rms_norm_eps", 0),
+        ("rms_norm_eps", "small"),
+    ):
         target = tmp_path / f"{key}-{value}"
         shutil.copytree(MODELS / "base", target)
         config = json.loads((target / "config.json").read_text())
