@@ -21,10 +21,17 @@ def sha256_file(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write `data` under `path` by a temporary file in the same folder; StorageError on a full or read-only disk."""
+    """Write `data` under `path` by a temporary file in the same folder. A link stays one: its file is written.
+
+    Raises:
+        StorageError: a full or read-only disk, or a device, a pipe or a folder, whose place no file takes.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise StorageError(f"{path}: is there and is not a file", step="write", hint="name a file")
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")  # 200 bytes at most
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
