@@ -82,7 +82,7 @@ profile: $(VENV)/.all  ## maintainers: publish the profile again from fpm's file
 	$(BIN)/python -m circuits.publish_activation
 	$(BIN)/python -m tests.make_examples
 
-figures: $(VENV)/.all  ## maintainers: every figure of docs/fpm.md measured, printed, drawn and put into its tables (half an hour)
+figures: $(VENV)/.all  ## maintainers: every figure of docs/fpm.md measured, printed, drawn and put into its tables (20 minutes)
 	$(BIN)/python -m fpm.figures
 
 clean:  ## remove the virtual environment and the demo
