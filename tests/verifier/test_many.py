@@ -268,8 +268,7 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, group):
     """`group`: as a terminal's Ctrl-C does it, every process gets the signal.
 
     It is sent when both have a file in their directories. An interrupt while Python makes a temporary directory leaves
-    that one behind, empty: `tempfile` notes only after making it that it is to be removed. And onnxruntime 1.32, where
-    its telemetry is not disabled, leaves a file `.ses` as soon as it is imported, which may be before or after that.
+    that one behind, empty: `tempfile` notes only after making it that it is to be removed.
     """
     paths = [str(tmp_path / f"bundle{i}") for i in range(4)]
     for path in paths:
@@ -281,7 +280,7 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, group):
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(scratch), "ORT_DISABLE_TELEMETRY": "1"},
+        env=os.environ | {"TMPDIR": str(scratch)},
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
