@@ -152,12 +152,9 @@ def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
-            vk = _build_published(circuit, Path(scratch))
-            vk.unlink()
             made = Path(scratch, "key")
             made.mkdir()
-            for file in (key.pk, key.compiled):
-                Path(scratch, file.name).rename(made / file.name)
+            _build_published(circuit, made).unlink()
             _put_in_place(made, key)
     except OSError as error:
         raise storage_error(folder, error) from None

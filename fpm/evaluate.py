@@ -6,7 +6,6 @@ Both: what the prover's choice of roundings can do (`rounding`).
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -16,8 +15,6 @@ import torch
 
 from fpm import plots
 from fpm.encoder_figures import (
-    NOISES,
-    TEST_SEED,
     Figures,
     Fingerprinter,
     pair_cosines,
@@ -34,15 +31,15 @@ from fpm.generator_figures import (
 )
 from fpm.real_figures import real_figures
 from fpm.rounding import rounding_figures
-from fpm.synthetic import offspring
+from fpm.study import parser_with_work, test_terms
 from fpm.train import PROFILE, PUBLISHED, ROOT, digests
 
 __all__ = ["Fingerprinter", "Painter", "at_angle", "main"]
 
 
-def encoder_part(finger: Fingerprinter, models: int, variants: Path | None, plots_folder: Path) -> Figures:
-    """Figures of the encoder, and two plots."""
-    base, children = offspring(models, TEST_SEED, NOISES)
+def encoder_part(finger: Fingerprinter, work: Path, models: int, variants: Path | None, plots_folder: Path) -> Figures:
+    """Figures of the encoder, and two plots; `work` keeps the held-out models' terms."""
+    base, children = test_terms(work, models)
     figures = {"synthetic": synthetic_figures(finger, base, children)}
     seed = bytes.fromhex(json.loads((PROFILE / "profile.json").read_text())["projection"]["seed"])
     figures["real"] = real_figures(finger, ROOT / "artifacts" / "models", seed, finger(base), variants)
@@ -72,7 +69,7 @@ def generator_part(finger: Fingerprinter, files: Path, trials: int, plots_folder
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line; prints the figures as JSON and writes plots and contact sheet."""
-    parser = argparse.ArgumentParser(prog="python -m fpm.evaluate")
+    parser = parser_with_work("fpm.evaluate")
     parser.add_argument(
         "--files", type=Path, default=PUBLISHED, help="folder with encoder.onnx, head.npz, generator.onnx"
     )
@@ -93,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures: Figures = {"files": digests(options.files / name for name in names)}
     if options.part != "generator":
         variants = None if options.no_variants else options.variants
-        figures["encoder"] = encoder_part(finger, options.models, variants, options.plots)
+        figures["encoder"] = encoder_part(finger, options.work, options.models, variants, options.plots)
     if options.part != "encoder":
         figures["generator"] = generator_part(finger, options.files, options.trials, options.plots)
     text = json.dumps(figures, indent=1, default=float)

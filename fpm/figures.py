@@ -7,11 +7,6 @@ and proven for the comparison, synthetic terms. A run that was stopped goes on f
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-import platformdirs
-
 from fpm import evaluate, late_null, null, study, trade_off, whitening
 from fpm.tables import filled, records, tables
 from fpm.train import ROOT, RUNS
@@ -21,9 +16,7 @@ PAGE = ROOT / "docs" / "fpm.md"
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line; prints everything that was measured and the tables of the page."""
-    parser = argparse.ArgumentParser(prog="python -m fpm.figures")
-    default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
-    parser.add_argument("--work", type=Path, default=default, help="folder that keeps finished parts")
+    parser = study.parser_with_work("fpm.figures")
     parser.add_argument("--threads", type=int, default=2, help="of fpm.evaluate; the others use one")
     options = parser.parse_args(arguments)
     work = ["--work", str(options.work)]
@@ -32,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     trade_off.main(work)
     null.main([])
     late_null.main([])
-    evaluate.main(["--threads", str(options.threads), "--output", str(RUNS / "evaluate.json")])
+    evaluate.main([*work, "--threads", str(options.threads), "--output", str(RUNS / "evaluate.json")])
     made = tables(records(RUNS))
     PAGE.write_text(filled(PAGE.read_text(), made))
     for name, lines in made.items():

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fpm.encoder_figures import Figures, effective_rank
 from fpm.null import THICK, THIN, TOKENS, tails
 from fpm.synthetic import offspring
-from fpm.train import ROOT
+from fpm.train import RUNS
 
 SEED = 9191
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m fpm.late_null")
     parser.add_argument("--models", type=int, default=6000)
-    parser.add_argument("--output", type=Path, default=ROOT / "fpm" / "runs" / "late_null.json")
+    parser.add_argument("--output", type=Path, default=RUNS / "late_null.json")
     options = parser.parse_args(arguments)
     figures = late_null_figures(options.models)
     options.output.write_text(json.dumps(figures, indent=1) + "\n")

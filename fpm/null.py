@@ -17,7 +17,7 @@ import torch
 from fpm.encoder_figures import Figures, Fingerprinter, effective_rank
 from fpm.latent import Z_DIM
 from fpm.synthetic import offspring
-from fpm.train import PUBLISHED, ROOT, digests
+from fpm.train import PUBLISHED, RUNS, digests
 
 SEED = 4242
 TOKENS = 512  # K of the synthetic models
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m fpm.null")
     parser.add_argument("--files", type=Path, default=PUBLISHED, help="folder with encoder.onnx and head.npz")
     parser.add_argument("--models", type=int, default=8000)
-    parser.add_argument("--output", type=Path, default=ROOT / "fpm" / "runs" / "null.json")
+    parser.add_argument("--output", type=Path, default=RUNS / "null.json")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     figures = null_figures(Fingerprinter.load(options.files), options.models)

@@ -53,6 +53,16 @@ SHIFT, GRID, LIMIT_S = 50, 16, 900.0
 SIZE = size_class("tiny")
 
 
+def parser_with_work(module: str, description: str | None = None) -> argparse.ArgumentParser:
+    """A command line with `--work`: the folder that the modules of `fpm.figures` share."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
+    parser.add_argument(
+        "--work", type=Path, default=default, help="folder that keeps finished parts and synthetic terms"
+    )
+    return parser
+
+
 def finished(work: Path, name: str, decided_by: Mapping[str, Any]) -> Path:
     """Where a finished part is kept: what was decided otherwise is another part."""
     told = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:12]
@@ -85,6 +95,7 @@ def test_terms(work: Path, models: int) -> tuple[npt.NDArray[Any], npt.NDArray[A
     """The held-out models' terms and those of their offspring at every noise, kept in `work`."""
     path = work / f"test-{models}.npz"
     if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
         base, children = offspring(models, TEST_SEED, NOISES)
         np.savez(path, base=base, children=children)
     with np.load(path, allow_pickle=False) as stored:
@@ -166,9 +177,7 @@ def _children_seconds() -> float:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line; prints one line for each encoder and the paths written."""
-    parser = argparse.ArgumentParser(prog="python -m fpm.study", description=__doc__.splitlines()[0] if __doc__ else "")
-    default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
-    parser.add_argument("--work", type=Path, default=default, help="folder that keeps finished parts")
+    parser = parser_with_work("fpm.study", (__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=int, default=1000, help="held-out synthetic models")
     parser.add_argument("--steps", type=int, default=EncoderTraining().steps, help="training steps of each")
     parser.add_argument("--proofs", type=int, default=2, help="proofs of each; the fastest counts")

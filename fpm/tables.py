@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from fpm import trade_off, whitening
 from fpm.encoder_figures import Figures
 from fpm.train_encoder import WHITENING
 
@@ -56,7 +55,12 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     names = list(head)
     lines = [names, ["---"] * len(names), *map(list, rows)]
-    return "\n".join("|" + "".join(f" {cell} |" if cell else " |" for cell in cells) for cells in lines)
+    return "\n".join(map(line, lines))
+
+
+def line(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
 
 
 def percent(share: float) -> str:
@@ -97,7 +101,7 @@ def study(record: Figures) -> str:
 
 
 def how_much_to_whiten(record: Figures) -> str:
-    """`fpm.whitening`'s rows, the published power in bold."""
+    """Powers of the covariance in the head, the published one in bold."""
     found = record["powers"]
     one = found[f"{WHITENING:g}"]
     head = (
@@ -105,21 +109,46 @@ def how_much_to_whiten(record: Figures) -> str:
         f"pairs above 0.3, of {one['pairs']:,}", "z >= 0.99 where terms are",
         f"not found, of {one['terms_above_0.4']:,} with terms above 0.4", f"of {one['terms_above_0.5']:,} above 0.5",
     )  # fmt: skip
-    lines = [
-        whitening.row(f"**{power}**" if float(power) == WHITENING else power, of, of["spread"])
-        for power, of in found.items()
-    ]
-    return "\n".join([table(head, ()), *lines])
+    rows = (power_cells(f"**{power}**" if float(power) == WHITENING else power, of) for power, of in found.items())
+    return table(head, rows)
+
+
+def power_cells(power: str, found: Figures) -> tuple[str, ...]:
+    """One power's cells, of `fpm.whitening`'s record."""
+    return (
+        power,
+        f"{found['spread']:.1f}",
+        f"{found['mean_abs']:.4f}",
+        f"{found['pairs_above_0.3']:,}",
+        f"{found['at_0.99']:.1%}",
+        f"{found['not_found_above_0.4']:,}",
+        f"{found['not_found_above_0.5']:,}",
+    )
 
 
 def other_maps(record: Figures) -> str:
-    """`fpm.trade_off`'s rows."""
+    """Linear maps in the place of encoder and head."""
     crowd = next(iter(record["maps"].values()))["crowd_pairs"]
     head = (
         "map", "public numbers", r"mean \|cos\| of independents", "worst; pairs above 0.3",
         f"of {crowd / 1e6:.1f} million", "offspring, training noise", "z >= 0.99 where terms are", "not found",
     )  # fmt: skip
-    return "\n".join([table(head, ()), *(trade_off.row(name, of) for name, of in record["maps"].items())])
+    return table(head, (map_cells(name, of) for name, of in record["maps"].items()))
+
+
+def map_cells(name: str, found: Figures) -> tuple[str, ...]:
+    """One map's cells, of `fpm.trade_off`'s record."""
+    near = found["independents"]
+    return (
+        name,
+        f"{found['numbers']:,}",
+        f"{near['mean_abs']:.4f}",
+        f"{near['worst']:.2f}; {near['pairs_above_0.3']:,}",
+        f"{found['crowd_above_0.3']:,}",
+        f"{found['offspring_at_training_noise']:.3f}",
+        f"{found['at_0.99']:.1%}",
+        f"{found['lost_of_them']}",
+    )
 
 
 def synthetic(of: Figures) -> str:
@@ -241,10 +270,10 @@ def real(of: Figures) -> str:
 
 def real_noise(of: list[Figures]) -> str:
     """Noise on the shipped base's weights."""
+    digits = [4 if row["terms"] > 0.99 else 3 for row in of]
+    names = (("terms", "terms"), ("z", "z"), ("worst z", "z_worst"))
     rows = [
-        ("terms", *(f"{row['terms']:.4f}" if row["terms"] > 0.99 else f"{row['terms']:.3f}" for row in of)),
-        ("z", *(f"{row['z']:.4f}" if row["terms"] > 0.99 else f"{row['z']:.3f}" for row in of)),
-        ("worst z", *(f"{row['z_worst']:.4f}" if row["terms"] > 0.99 else f"{row['z_worst']:.3f}" for row in of)),
+        *((name, *(f"{row[key]:.{n}f}" for row, n in zip(of, digits, strict=True))) for name, key in names),
         (
             "z at 0.99 or more, of those whose terms are",
             *(f"{row['z_at_0.99_of_them']} of {row['terms_at_0.99']}" if row["terms_at_0.99"] else "" for row in of),

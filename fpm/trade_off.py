@@ -6,7 +6,6 @@ one, and on the 32 million pairs of `fpm.null`; writes fpm/runs/trade_off.json. 
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 import torch
 
 from fpm.encoder import patches
 from fpm.encoder_figures import Array, Figures, Fingerprinter, at_099, independents, offspring_rows
 from fpm.null import SEED, tails
-from fpm.study import test_terms
+from fpm.study import parser_with_work, test_terms
 from fpm.synthetic import GRID, TERMS, offspring
+from fpm.tables import line, map_cells
 from fpm.train import ENCODER, PUBLISHED, RUNS, digests
 from fpm.train_encoder import EncoderTraining, training_terms
 
@@ -146,30 +145,6 @@ def figures(find: LinearMap, base: npt.NDArray[Any], children: npt.NDArray[Any],
     }
 
 
-def row(name: str, found: Figures) -> str:
-    """The line of docs/fpm.md."""
-    near = found["independents"]
-    cells = (
-        name,
-        f"{found['numbers']:,}",
-        f"{near['mean_abs']:.4f}",
-        f"{near['worst']:.2f}; {near['pairs_above_0.3']:,}",
-        f"{found['crowd_above_0.3']:,}",
-        f"{found['offspring_at_training_noise']:.3f}",
-        f"{found['at_0.99']:.1%}",
-        f"{found['lost_of_them']}",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def parser_with_work(module: str) -> argparse.ArgumentParser:
-    """A command line with `--work`, the folder of `training_sample`."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}")
-    default = Path(platformdirs.user_cache_dir("huref-zk")) / "fpm-study"
-    parser.add_argument("--work", type=Path, default=default, help="keeps synthetic terms, shared with fpm.study")
-    return parser
-
-
 def training_sample(work: Path) -> Array:
     """The terms that the published head is fitted to, float64 [n,1536]; kept in `work`, which is made."""
     work.mkdir(parents=True, exist_ok=True)
@@ -191,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     found: dict[str, Figures] = {}
     for name, find in maps(Fingerprinter.load(PUBLISHED), sample):
         found[name] = figures(find, base, children, crowd)
-        print(row(name, found[name]), flush=True)
+        print(line(map_cells(name, found[name])), flush=True)
     record = {"models": len(base), "maps": found, "files": digests(ENCODER)}
     options.output.write_text(json.dumps(record, indent=1, default=float) + "\n")
     print(options.output)

@@ -7,7 +7,6 @@ the files; a small plot of the curve lies beside it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
 import tempfile
@@ -22,6 +21,7 @@ import torch
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from circuits.digests import sha256_file
 from fpm.export import save_encoder, save_generator
 from fpm.train_encoder import EncoderTraining, train_encoder
 from fpm.train_generator import GeneratorTraining, train_generator
@@ -35,7 +35,7 @@ RUNS = Path(__file__).resolve().parent / "runs"
 
 def digests(files: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of each file by its name, for a record that says what was measured."""
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {file.name: sha256_file(file) for file in files}
 
 
 def write_record(name: str, record: dict[str, object], files: list[Path], runs: Path = RUNS) -> Path:

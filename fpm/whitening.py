@@ -15,8 +15,10 @@ import numpy.typing as npt
 import torch
 
 from fpm.encoder_figures import Figures, Fingerprinter, cosines, found_among, independents
+from fpm.study import parser_with_work
 from fpm.synthetic import offspring
-from fpm.trade_off import LinearMap, encoder_matrix, parser_with_work, training_sample, whitened_encoder
+from fpm.tables import line, power_cells
+from fpm.trade_off import LinearMap, encoder_matrix, training_sample, whitened_encoder
 from fpm.train import ENCODER, PUBLISHED, RUNS, digests
 
 SEED = 5100
@@ -51,20 +53,6 @@ def _found(child: npt.NDArray[Any], crowds: list[npt.NDArray[Any]]) -> npt.NDArr
     return np.concatenate([found_among(part, z) for part, z in zip(parts, crowds, strict=True)])
 
 
-def row(power: str, found: Figures, spread: float) -> str:
-    """The line of docs/fpm.md; `spread`: the largest variance of a direction, the mean being 1."""
-    cells = (
-        power,
-        f"{spread:.1f}",
-        f"{found['mean_abs']:.4f}",
-        f"{found['pairs_above_0.3']:,}",
-        f"{found['at_0.99']:.1%}",
-        f"{found['not_found_above_0.4']:,}",
-        f"{found['not_found_above_0.5']:,}",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Command line; prints the table's lines and the path written."""
     parser = parser_with_work("fpm.whitening")
@@ -80,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
         left = variances ** (1.0 - 2.0 * power)
         of_power = figures(whitened_encoder(encoder, sample, power), base, children)
         found[f"{power:g}"] = of_power | {"spread": float(left.max() / left.mean())}
-        print(row(f"{power:g}", found[f"{power:g}"], found[f"{power:g}"]["spread"]), flush=True)
+        print(line(power_cells(f"{power:g}", found[f"{power:g}"])), flush=True)
     record = {"models": len(base), "powers": found, "files": digests(ENCODER)}
     options.output.write_text(json.dumps(record, indent=1) + "\n")
     print(options.output)

@@ -6,7 +6,6 @@ What a lost process was about is undecided. The order of the reports is the orde
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import subprocess
 import threading
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from verifier import batch_child, limits
-from verifier.bundle import ZIP_SUFFIXES
+from verifier.bundle import ZIP_SUFFIXES, named_in
 from verifier.errors import TimeLimit, ToolFailure, Unreadable
 from verifier.report import Report
 from verifier.verify import Options, not_verified
@@ -74,10 +73,7 @@ def find_bundles(folder: Path) -> list[Path]:
 def _names_a_statement(path: Path) -> bool:
     """Whether a zip's bytes name a statement: a damaged one must be found too, or one that cannot be opened."""
     try:
-        if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
-            return False
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return data.find(_STATEMENT.encode()) >= 0
+        return named_in(path, _STATEMENT) == [True]
     except (OSError, ValueError):
         return True
 

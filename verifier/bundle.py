@@ -8,6 +8,7 @@ sizes over the limits, members twice, encrypted members, compression other than 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import stat
 import struct
@@ -219,6 +220,18 @@ def _read_plain_file(path: Path, name: str, package: Package) -> bytes:
         raise Unreadable(f"{name}: {_reason(error)}") from None
     _check_size(name, len(data), package)
     return data
+
+
+def named_in(path: Path, *names: str) -> list[bool]:
+    """Whether a zip's bytes, damaged or not, name each of `names`; none if it is no file, or too large.
+
+    Raises:
+        OSError, ValueError: it cannot be looked at.
+    """
+    if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
+        return [False] * len(names)
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return [data.find(name.encode()) >= 0 for name in names]
 
 
 def _read_zip(path: Path, package: Package) -> Mapping[str, bytes]:

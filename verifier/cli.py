@@ -26,7 +26,6 @@ from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, 
 from verifier.page import page
 from verifier.profiles_cli import profiles
 from verifier.report import (
-    EXIT_USAGE,
     Check,
     Report,
     check_text,
@@ -173,7 +172,7 @@ def main(
             (sarif_file, lambda: sarif(reports, Path.cwd())),
         )
     ]
-    sys.exit(max(worst_exit_code(reports), 0 if all(written) else EXIT_USAGE))
+    sys.exit(max(worst_exit_code(reports), *written))
 
 
 def _identity(text: str) -> Identity:

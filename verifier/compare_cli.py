@@ -13,7 +13,7 @@ from verifier.compare_page import comparison_page
 from verifier.comparison import MEANING, NOT_PROVEN, Comparison, compare_reports, p_text
 from verifier.files import check_target, write_result
 from verifier.limits import DEFAULT_TIME_LIMIT_S
-from verifier.report import EXIT_USAGE, printable, summary_line
+from verifier.report import printable, summary_line
 from verifier.verify import Options, verify_bundle
 
 
@@ -64,7 +64,7 @@ def compare(
     def page() -> bytes:
         return comparison_page(comparison, allow_dev_srs, datetime.now(timezone.utc))
 
-    context.exit(max(comparison.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE))
+    context.exit(max(comparison.exit_code, write_result(page_file, page)))
 
 
 def as_text(comparison: Comparison) -> str:

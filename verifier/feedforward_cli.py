@@ -12,7 +12,6 @@ from verifier.feedforward_page import feed_forward_page
 from verifier.feedforward_report import FeedForwardCheck, closing_text, step_text
 from verifier.feedforward_verify import verify_feed_forward
 from verifier.files import write_result
-from verifier.report import EXIT_USAGE
 from verifier.verify import Options
 
 
@@ -36,4 +35,4 @@ def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: boo
     def page() -> bytes:
         return feed_forward_page(report, options, datetime.now(timezone.utc))
 
-    return max(report.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE)
+    return max(report.exit_code, write_result(page_file, page))

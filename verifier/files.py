@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from verifier.report import EXIT_USAGE
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` in place of `path` by one rename: a reader sees the old file or the new one.
@@ -53,13 +55,13 @@ def check_target(option: str, path: Path | None) -> None:
         raise click.UsageError(f"{option}: there is no folder {click.format_filename(path.parent)}")
 
 
-def write_result(path: Path | None, make: Callable[[], bytes]) -> bool:
-    """Write what a command was asked for, if it was; False when that fails, which is said."""
+def write_result(path: Path | None, make: Callable[[], bytes]) -> int:
+    """Write what a command was asked for, if it was; 0, or the exit code when that fails, which is said."""
     if path is None:
-        return True
+        return 0
     try:
         write_atomically(path, make())
     except OSError as error:
         click.echo(f"{click.format_filename(path)}: {error.strerror}", err=True)
-        return False
-    return True
+        return EXIT_USAGE
+    return 0

@@ -6,13 +6,12 @@ Nothing in it is trusted.
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifier import limits, strict_json
-from verifier.bundle import Package, ProofFile, read_files, read_proof
+from verifier.bundle import Package, ProofFile, named_in, read_files, read_proof
 from verifier.encoding import POINT_BYTES, split_points
 from verifier.errors import Rejected
 from verifier.late_circuit import SIMILARITY, THRESHOLD
@@ -127,10 +126,7 @@ def holds(path: Path, statement: str) -> bool:
         if path.is_dir():
             names = {entry.name for entry, _ in zip(path.iterdir(), range(limits.MAX_ENTRIES + 1), strict=False)}
             return statement in names and BUNDLE_STATEMENT not in names
-        if not path.is_file() or not 0 < path.stat().st_size <= limits.MAX_ZIP_BYTES:
-            return False
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return data.find(statement.encode()) >= 0 and data.find(BUNDLE_STATEMENT.encode()) < 0
+        return named_in(path, statement, BUNDLE_STATEMENT) == [True, False]
     except (OSError, ValueError):
         return False
 

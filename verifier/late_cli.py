@@ -12,7 +12,6 @@ from verifier.files import write_result
 from verifier.late_page import late_page
 from verifier.late_report import LateCheck, closing_text, step_text
 from verifier.late_verify import verify_comparison
-from verifier.report import EXIT_USAGE
 from verifier.verify import Options
 
 
@@ -38,4 +37,4 @@ def comparison_command(
     def page() -> bytes:
         return late_page(report, options.allow_development_srs, datetime.now(timezone.utc))
 
-    return max(report.exit_code, 0 if write_result(page_file, page) else EXIT_USAGE)
+    return max(report.exit_code, write_result(page_file, page))

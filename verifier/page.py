@@ -27,7 +27,7 @@ from verifier.verify import Options
 from verifier.workers import EZKL_VERSION
 
 _TEMPLATE = Path(__file__).with_name("page.html")
-RESULT = {
+_RESULT = {
     Status.PASSED: ("passed", "accepted", "passed"),
     Status.FAILED: ("failed", "rejected", "failed"),
     Status.UNDECIDED: ("unsure", "undecided", "unclear"),
@@ -193,7 +193,7 @@ def _checks(checks: Sequence[Check]) -> str:
 
 def step_row(check: Check, words: str) -> str:
     """A step's number, `words` about it, which are HTML, and how it ended."""
-    kind, symbol, word = RESULT[check.status]
+    kind, symbol, word = _RESULT[check.status]
     result = f'<span class="result {kind}">{shape(symbol)}{word}</span>'
     return f"<tr><td>{check.step}</td><td>{words}</td><td>{result}</td></tr>"
 

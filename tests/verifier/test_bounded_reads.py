@@ -22,8 +22,6 @@ READERS = {
 # module, function, call -> the limit (a name of verifier/limits.py), or why none is needed
 READS: dict[tuple[str, str, str], str] = {
     ("batch", "_ask", "answers.read"): "_MAX_ANSWER_BYTES",
-    ("batch", "_names_a_statement", "mmap.mmap"): "MAX_ZIP_BYTES",
-    ("batch", "_names_a_statement", "path.open"): "mapped, not read",
     ("batch", "find_bundles", "os.walk"): "MAX_FOLDER_DEPTH, MAX_BUNDLES",
     ("batch_child", "_end_with_parent", "os.read"): "1 byte",
     ("batch_child", "decode", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
@@ -39,6 +37,8 @@ READS: dict[tuple[str, str, str], str] = {
     ("bundle", "_read_plain_file", "os.open"): "the read below",
     ("bundle", "_read_plain_file", "stream.read"): "FILE_LIMITS",
     ("bundle", "_read_zip", "path.open"): "MAX_ZIP_BYTES",
+    ("bundle", "named_in", "mmap.mmap"): "MAX_ZIP_BYTES",
+    ("bundle", "named_in", "path.open"): "mapped, not read",
     ("bundle", "read_zip", "zipfile.ZipFile"): "MAX_ZIP_DIRECTORY_BYTES, MAX_ENTRIES",
     ("checkpoint", "Tensors.read", "np.memmap"): "mapped; the shape is the statement's",
     ("checkpoint", "_open", "os.fdopen"): "the reads below",
@@ -65,9 +65,7 @@ READS: dict[tuple[str, str, str], str] = {
     ("image", "read_picture", "Image.open"): "MAX_PICTURE_BYTES, MAX_PICTURE_SIDE",
     ("image", "read_picture", "inflate.decompress"): "MAX_PICTURE_SIDE",
     ("image", "render", "ort.InferenceSession"): "MAX_PROFILE_FILE_BYTES, pinned by digest",
-    ("late_artefact", "holds", "mmap.mmap"): "MAX_ZIP_BYTES",
     ("late_artefact", "holds", "path.iterdir"): "MAX_ENTRIES",
-    ("late_artefact", "holds", "path.open"): "mapped, not read",
     ("opening", "RowCommitter.commit", "np.frombuffer"): "salts made here",
     ("page", "document", "_TEMPLATE.open"): "the read below",
     ("page", "document", "stream.read"): "MAX_PAGE_BYTES",
