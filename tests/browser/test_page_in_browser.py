@@ -34,6 +34,7 @@ from verifier.verify import Options, verify_bundle
 HERE = Path(__file__).parent
 FILES = ("package.json", "package-lock.json", "look.mjs")
 WIDTHS = (360, 1200)
+UNPACK = 'import chromium from "@sparticuz/chromium"; await chromium.executablePath();'
 
 
 def cannot(reason: str) -> None:
@@ -61,7 +62,14 @@ def browser() -> Path:
                 cannot(f"npm could not install Chromium: {done.stderr[-500:]}")
             (cache / "unpacked").mkdir(exist_ok=True)
             (cache / "ready").touch()
+        # under the lock, and not by whoever looks first: another process cannot start what is still being written
+        subprocess.run(["node", "--input-type=module", "-e", UNPACK], cwd=cache, env=unpacked_in(cache), check=True)
     return cache
+
+
+def unpacked_in(browser: Path) -> dict[str, str]:
+    """The environment in which the package unpacks Chromium once, in a folder that stays."""
+    return os.environ | {"TMPDIR": str(browser / "unpacked")}
 
 
 def look(browser: Path, document: bytes, folder: Path) -> dict:
@@ -71,7 +79,7 @@ def look(browser: Path, document: bytes, folder: Path) -> dict:
 
 def look_at(browser: Path, page_file: Path, folder: Path, typed: tuple[str, ...] = ()) -> dict:
     command = ["node", "look.mjs", str(page_file), str(folder), *map(str, WIDTHS)]
-    environment = os.environ | {"TMPDIR": str(browser / "unpacked"), "TYPE": json.dumps(typed)}
+    environment = unpacked_in(browser) | {"TYPE": json.dumps(typed)}
     done = subprocess.run(
         command, cwd=browser, env=environment, capture_output=True, text=True, timeout=400, check=False
     )

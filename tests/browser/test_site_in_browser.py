@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.test_page_in_browser import browser  # noqa: F401 - a fixture
+from tests.browser.test_page_in_browser import browser, unpacked_in  # noqa: F401 - a fixture
 from tests.test_docs_site import site  # noqa: F401 - a fixture
 
 PAGES = ("release.html", "threat-model.html", "index.html")
@@ -39,7 +39,7 @@ def test_the_site(browser, address, tmp_path):  # noqa: F811
         done = subprocess.run(
             ["node", script.name, address, str(tmp_path), "identity", *PAGES],
             cwd=browser,
-            env=os.environ | {"TMPDIR": str(browser / "unpacked")},
+            env=unpacked_in(browser),
             capture_output=True,
             text=True,
             timeout=400,
