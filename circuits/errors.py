@@ -1,6 +1,6 @@
 """The one tree of errors raised by `circuits`, `fpm` and `prover`.
 
-The verifier stands alone and has its own tree (`verifier/errors.py`).
+The verifier stands alone and has its own tree (`verifier/formats/errors.py`).
 """
 
 from __future__ import annotations

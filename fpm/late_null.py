@@ -1,7 +1,7 @@
 """How alike unrelated models' terms are: `python -m fpm.late_null` measures it and writes `fpm/runs/late_null.json`.
 
 A proven comparison computes the ICS of the terms themselves, not of z, so no encoder takes part. The bound that the
-verifier states for it (`verifier/late_ics.py`) is held against these figures by a test. Synthetic models as in
+verifier states for it (`verifier/comparison/ics.py`) is held against these figures by a test. Synthetic models as in
 `fpm.null`, with a seed of their own.
 """
 

@@ -1,7 +1,7 @@
 """How alike unrelated models' z are: `python -m fpm.null` measures it and writes `fpm/runs/null.json`.
 
-`verifier/null_distribution.py` holds a bound made from theory with one measured number; a test compares it with what is
-written here. Synthetic models are those of docs/fpm.md, with a seed that nothing else uses.
+`verifier/fingerprint/null_distribution.py` holds a bound made from theory with one measured number; a test compares
+it with what is written here. Synthetic models are those of docs/fpm.md, with a seed that nothing else uses.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ try:
 
     from circuits.cli import circuits_group, srs_group
     from circuits.command_group import CommandGroup
-    from prover.card_cli import card
-    from prover.compare_cli import compare
-    from prover.feedforward_cli import feedforward
-    from prover.ics_cli import ics
-    from prover.profile_cli import profile
-    from prover.prove_cli import prove
+    from prover.comparison.published_cli import compare
+    from prover.fingerprint.cli import prove
+    from prover.inference.cli import feedforward
     from prover.registry.cli import registry
-    from prover.sign_cli import key_group, sign
+    from prover.release.card_cli import card
+    from prover.release.sign_cli import key_group, sign
+    from prover.similarity.ics_cli import ics
+    from prover.similarity.profile_cli import profile
 except ImportError as missing:  # a plain install is the verifier alone
     _MISSING: str | None = missing.name
 else:

@@ -17,23 +17,23 @@ EXAMPLE_LARGE = ROOT / "artifacts" / "bundles" / "base-large.huref"  # the same 
 
 
 LONGEST = (
-    "test_cheating_published.py",
-    "test_cheating_comparison.py",
-    "test_cheating_feedforward.py",
-    "test_cheating_threshold.py",
-    "test_cheating_prover.py",
+    "adversarial/test_cheating_published.py",
+    "adversarial/test_cheating_comparison.py",
+    "adversarial/test_cheating_inference.py",
+    "adversarial/test_cheating_threshold.py",
+    "adversarial/test_cheating_prover.py",
     "test_release_quickstart.py",
     "test_quickstarts.py",
-    "test_tampered_bundle.py",
-    "test_directionless.py",
-    "test_feedforward.py",
-    "test_killed_run.py",
+    "adversarial/test_tampered_bundle.py",
+    "adversarial/test_directionless.py",
+    "prover/inference/test_prove.py",
+    "prover/fingerprint/test_killed_run.py",
     "test_ceremony.py",
-    "test_evidence_run.py",
-    "test_figures.py",
-    "test_generator.py",
-    "test_compare_prove.py",
-    "test_encoder.py",
+    "fpm/test_evidence_run.py",
+    "fpm/test_figures.py",
+    "fpm/test_generator.py",
+    "prover/comparison/test_prove.py",
+    "fpm/test_encoder.py",
 )
 """Files that take longest, longest first: at the end one of them would keep one core at work and the other idle."""
 
@@ -51,7 +51,7 @@ def pytest_configure():
 def pytest_collection_modifyitems(items):
     """A file stays on one worker, and workers take files in this order."""
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").as_posix(), len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def profile():
 @pytest.fixture(scope="session")
 def source(profile):
     """The shipped base model, read, quantized and projected."""
-    from prover.terms import TermRules, load_fingerprint_input
+    from prover.terms.terms import TermRules, load_fingerprint_input
 
     return load_fingerprint_input(MODELS / "base", TermRules.of_profile(profile.document))
 
@@ -76,8 +76,8 @@ def world(profile, source, tmp_path_factory):
 
     Made once for all of pytest-xdist's workers: the others find its parts finished.
     """
-    from prover.jobs import Job
-    from prover.prove import FingerprintProver
+    from prover.commitments.jobs import Job
+    from prover.fingerprint.prove import FingerprintProver
     from tests.adversarial.cheats import SEED, SESSION, World
 
     with alone(tmp_path_factory, "honest-job") as folder:

@@ -16,22 +16,23 @@ import pytest
 from click.testing import CliRunner
 from py_ecc import optimized_bn128 as curve
 
-import verifier.profile
+import verifier.trust.profile
 from circuits import ezkl_worker, publish, size_classes, srs
 from circuits.curve_files import from_file_form, read_curve_file, to_file_form
 from circuits.digests import sha256_file
 from circuits.profiles import load_profile, profiles_folder, published
 from prover.cli import huref
-from prover.jobs import Job
-from prover.prove import FingerprintProver
-from prover.terms import TermRules, load_fingerprint_input
+from prover.commitments.jobs import Job
+from prover.fingerprint.prove import FingerprintProver
+from prover.terms.terms import TermRules, load_fingerprint_input
 from tests.circuits.slow_curve import from_ecc, to_ecc
 from tests.conftest import ROOT
 from tests.toy_pair import ASSETS, NAME, TOY
 from tests.verifier.conftest import canonical
 from verifier.cli import main as huref_verify
-from verifier.report import Report
-from verifier.verify import Options, verify_bundle
+from verifier.fingerprint.options import Options
+from verifier.fingerprint.report import Report
+from verifier.fingerprint.verify import verify_bundle
 
 pytestmark = pytest.mark.long
 
@@ -85,9 +86,9 @@ class Place:
 
     def trusted_by(self, patch: pytest.MonkeyPatch) -> None:
         """What this checkout's verifier pins: the bytes of its trust.json."""
-        pinned = verifier.profile.parse_trusted(self.trust.read_bytes())
-        patch.setattr(verifier.profile, "trusted", lambda: pinned)
-        patch.setattr(verifier.profile, "profiles_folder", lambda: self.folder.parent)
+        pinned = verifier.trust.profile.parse_trusted(self.trust.read_bytes())
+        patch.setattr(verifier.trust.profile, "trusted", lambda: pinned)
+        patch.setattr(verifier.trust.profile, "profiles_folder", lambda: self.folder.parent)
 
 
 @pytest.fixture(scope="module")

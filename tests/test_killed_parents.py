@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from verifier.workers import child_command
+from verifier.children.workers import child_command
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl(PR_SET_PDEATHSIG) is Linux's")
 
@@ -29,7 +29,7 @@ ezkl_worker.call("commit", time_limit_s=600, messages=Path(sys.argv[1]), out=not
 VERIFIER = """
 import sys
 from pathlib import Path
-from verifier.workers import Deadline, Workers
+from verifier.children.workers import Deadline, Workers
 nothing = Path("nothing")
 with Workers(Deadline(600)) as workers:
     workers._call({"op": "commit", "message": sys.argv[1], "vk": "", "settings": "", "srs": ""})

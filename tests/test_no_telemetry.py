@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 GENERATOR = "artifacts/profiles/fpm/generator.onnx"
 RUN = f"import numpy as np; z = np.random.default_rng(0).standard_normal(512); path = {GENERATOR!r}; "
 OWN = {
-    "verifier": "from verifier.image import render; render(open(path, 'rb').read(), z)",
-    "prover": "from pathlib import Path; from prover.fingerprint import picture_of; picture_of(z, Path(path))",
+    "verifier": "from verifier.fingerprint.image import render; render(open(path, 'rb').read(), z)",
+    "prover": "from pathlib import Path; from prover.fingerprint.picture import picture_of; picture_of(z, Path(path))",
     "fpm": "import pathlib; from fpm.generator_figures import Painter; Painter(pathlib.Path(path).parent)(z[None])",
 }
 PLAIN = "import onnxruntime; onnxruntime.InferenceSession(path).run(None, {'z': z[None].astype('float32')})"
@@ -57,4 +57,4 @@ def test_onnxruntime_is_loaded_in_two_places_only() -> None:
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 if any(name.split(".")[0] == "onnxruntime" for name in names):
                     found.append(path.relative_to(ROOT).as_posix())
-    assert sorted(set(found)) == ["circuits/onnx_runtime.py", "verifier/image.py"]
+    assert sorted(set(found)) == ["circuits/onnx_runtime.py", "verifier/fingerprint/image.py"]

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("prover", "verifier", "circuits", "fpm")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-EZKL_DOORS = {"circuits/ezkl_worker.py", "verifier/ezkl_child.py"}
+EZKL_DOORS = {"circuits/ezkl_worker.py", "verifier/children/ezkl_child.py"}
 
 
 def relative(path: Path) -> str:

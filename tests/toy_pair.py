@@ -12,9 +12,9 @@ from pathlib import Path
 from circuits import size_classes
 from circuits.comparisons import THRESHOLD, SimilarityCircuit, load_similarity_circuit
 from circuits.profiles import Profile, load_profile
-from prover.bundle_reader import read_rows
-from prover.late import Request, Side
-from prover.terms import TermRules, load_fingerprint_input
+from prover.comparison.prove import Request, Side
+from prover.fingerprint.reader import read_rows
+from prover.terms.terms import TermRules, load_fingerprint_input
 
 ASSETS = Path(__file__).parent / "verifier" / "assets"
 TOY = size_classes.SizeClass("toy", 9, 4, 4, 2**7, 6, 4)

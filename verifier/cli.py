@@ -11,34 +11,35 @@ from typing import Any
 
 import click
 
-from verifier import __version__
-from verifier.batch import default_jobs, find_bundles, verify_many
-from verifier.compare_cli import compare
-from verifier.errors import Rejected, VerifierError
-from verifier.feedforward_artefact import is_feed_forward
-from verifier.feedforward_cli import feed_forward_command
-from verifier.files import check_target, write_result
-from verifier.identity import Identity, read_identity
-from verifier.junit import junit
-from verifier.late_artefact import is_comparison
-from verifier.late_cli import comparison_command
-from verifier.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_JOBS
-from verifier.page import page
-from verifier.profiles_cli import profiles
-from verifier.report import (
-    Check,
+from verifier.comparison.artefact import is_comparison
+from verifier.comparison.cli import comparison_command
+from verifier.comparison.published_cli import compare
+from verifier.fingerprint.options import Options
+from verifier.fingerprint.page import page
+from verifier.fingerprint.report import (
     Report,
-    check_text,
     closing_text,
     counts_text,
     many_as_json,
-    printable,
+    step_text,
     summary_line,
     worst_exit_code,
 )
-from verifier.sarif import sarif
-from verifier.strict_json import hex64
-from verifier.verify import Options, verify_bundle
+from verifier.fingerprint.verify import verify_bundle
+from verifier.formats.errors import Rejected, VerifierError
+from verifier.formats.limits import DEFAULT_OPENING_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_JOBS
+from verifier.formats.strict_json import hex64
+from verifier.formats.text import printable
+from verifier.inference.artefact import is_feed_forward
+from verifier.inference.cli import feed_forward_command
+from verifier.many.batch import default_jobs, find_bundles, verify_many
+from verifier.many.junit import junit
+from verifier.many.sarif import sarif
+from verifier.profiles_cli import profiles
+from verifier.results.files import check_target, write_result
+from verifier.results.steps import Check
+from verifier.signature.identity import Identity, read_identity
+from verifier.version import __version__
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -204,7 +205,7 @@ def _find(given: tuple[Path, ...]) -> list[Path]:
 
 def _one(path: Path, options: Options, as_json: bool) -> Report:
     def show(check: Check) -> None:
-        click.echo(check_text(check))
+        click.echo(step_text(check))
 
     report = verify_bundle(path, options, None if as_json else show)
     click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))

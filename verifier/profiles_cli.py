@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from verifier import feedforward_circuit, late_circuit, profile
-from verifier.errors import VerifierError
-from verifier.feedforward_circuit import ActivationCircuit
-from verifier.late_circuit import SimilarityCircuit
-from verifier.profile import Profile
-from verifier.report import EXIT_UNDECIDED
+from verifier.comparison import circuit as late_circuit
+from verifier.comparison.circuit import SimilarityCircuit
+from verifier.formats.errors import VerifierError
+from verifier.inference import circuit as feedforward_circuit
+from verifier.inference.circuit import ActivationCircuit
+from verifier.results.verdict import EXIT_UNDECIDED
+from verifier.trust import profile
+from verifier.trust.profile import Profile
 
 TRUST = {
     True: "development: made on one developer's machine. Whoever made it could forge every proof, so a bundle is\n"

@@ -1,4 +1,4 @@
-"""Where each architecture keeps its weights: written down a second time, apart from prover/family_table.py.
+"""Where each architecture keeps its weights: written down a second time, apart from prover/checkpoint/family_table.py.
 
 `unpack` brings a state dict to one form, [heads, head_dim, d] and so on; `pack` brings it back. That these slices are
 right is shown by forward passes: a change made on the wrong rows changes the outputs.

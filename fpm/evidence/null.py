@@ -1,6 +1,7 @@
 """The null checked on the zoo: unrelated bases under many projections, and with fewer and fewer tokens.
 
-What theory gives each pair (prover/null_distribution.py) is compared with what is seen: a pair's distance from its
+What theory gives each pair (`prover/similarity/null_distribution.py`) is compared with what is seen: a pair's
+distance from its
 null's mean, in its null's standard deviations, should have mean 0 and standard deviation 1.
 """
 
@@ -69,8 +70,8 @@ def null_document(
 
     Returns:
         `distance`, `cosine`, `p_values_below`: of all unrelated pairs under each projection; `calibration`: what
-        `prover/terms_null.json` must not be below; `tokens`: the same by K; `later`: attacked models under other
-        projections; `blocks`: most similar blocks.
+        `prover/similarity/terms_null.json` must not be below; `tokens`: the same by K; `later`: attacked models under
+        other projections; `blocks`: most similar blocks.
     """
     lines: list[dict[str, Any]] = []
     for number in range(projections):

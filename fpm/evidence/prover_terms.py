@@ -1,4 +1,4 @@
-"""The prover's own figures of checkpoints and pairs, by running `python -m prover.pairs` (fpm/ imports no prover)."""
+"""The prover's own figures of checkpoints and pairs, by `python -m prover.similarity.pairs`: no prover is imported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LaboratoryError(HurefError):
 
 @dataclass(frozen=True)
 class ProverFigures:
-    """What `prover.pairs` says, by the checkpoints' names.
+    """What `prover.similarity.pairs` says, by the checkpoints' names.
 
     `terms`: float64 [6, g, g], each at norm 1. `refused`: the prover's reason. `pairs`: its line for each pair that
     could be read. `seconds`: processor seconds to read each checkpoint.
@@ -56,11 +56,11 @@ def prover_figures(folder: Path, pairs: Sequence[Pair], **rules: int | str | boo
         json.dump(job, file)
         file.flush()
         done = subprocess.run(
-            [sys.executable, "-m", "prover.pairs", file.name], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "prover.similarity.pairs", file.name], capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise LaboratoryError(f"python -m prover.pairs failed: {last}", step="scores")
+        raise LaboratoryError(f"python -m prover.similarity.pairs failed: {last}", step="scores")
     return _parsed([json.loads(line) for line in done.stdout.splitlines()])
 
 

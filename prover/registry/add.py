@@ -15,13 +15,13 @@ from typing import Any
 
 from circuits.digests import write_atomically
 from circuits.errors import RegistryError
-from prover.own_verifier import verifier_command
+from prover.fingerprint.own_verifier import verifier_command
 from prover.registry import merkle
 from prover.registry.entry import HINT, Entry, parse_line
 from prover.registry.files import read_bundle_files
 from prover.registry.index import Index
 from prover.registry.store import Head, Registry, read_head
-from prover.signing import FILES, bundle_digest
+from prover.release.signing import FILES, bundle_digest
 
 VERIFY_TIME_LIMIT_S = 400  # the verifier's own is 300
 

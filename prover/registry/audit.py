@@ -15,7 +15,7 @@ from prover.registry.entry import Entry, parse_line
 from prover.registry.files import read_bundle_files
 from prover.registry.index import Index
 from prover.registry.store import Head, Registry, read_head
-from prover.signing import bundle_digest
+from prover.release.signing import bundle_digest
 
 
 @dataclass(frozen=True)

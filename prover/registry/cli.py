@@ -19,7 +19,7 @@ from prover.registry.nearest import Match, nearest
 from prover.registry.proofs import MAX_PROOF_BYTES, check_proof, make_proof
 from prover.registry.site import printable, write_site
 from prover.registry.store import Head, Registry, read_head
-from prover.signing import bundle_digest
+from prover.release.signing import bundle_digest
 
 _PATH = click.Path(path_type=Path)
 _allow = click.option("--allow-dev-srs", is_flag=True, help="Take bundles whose proofs rest on a development SRS.")

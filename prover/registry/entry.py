@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from circuits.errors import RegistryError
+from prover.fingerprint.statement import METADATA_FIELDS
+from prover.formats.canonical_json import canonical
 from prover.registry.merkle import leaf_hash
-from prover.signing import FILES, SIGNATURE_FILE
-from prover.statement import METADATA_FIELDS, canonical
+from prover.release.signing import FILES, SIGNATURE_FILE
 
 ENTRY_TYPE = "application/vnd.huref-zk.registry-entry+json;version=1"
 Z_LENGTH = 512

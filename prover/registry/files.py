@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from circuits.errors import RegistryError
-from prover.signing import FILES, SIGNATURE_FILE
+from prover.release.signing import FILES, SIGNATURE_FILE
 
 MAX_FILE_BYTES = 128 << 20  # the verifier's own limits are tighter; the largest, commitments.bin, may have 122 MiB
 _NAMES = {*FILES, SIGNATURE_FILE}

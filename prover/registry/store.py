@@ -27,8 +27,8 @@ from pathlib import Path
 
 from circuits.digests import storage_error, write_atomically
 from circuits.errors import RegistryError
+from prover.formats.canonical_json import canonical
 from prover.registry.entry import HINT, MAX_LINE_BYTES
-from prover.statement import canonical
 
 REGISTRY_TYPE = "application/vnd.huref-zk.registry+json;version=1"
 HEAD_TYPE = "application/vnd.huref-zk.registry-head+json;version=1"

@@ -18,15 +18,16 @@ from circuits.curve_files import read_curve_file, scalars, write_bases
 from circuits.points import POINT_BYTES
 from circuits.profiles import Profile
 from circuits.size_classes import FIELD_MODULUS as P
-from prover.bundle import Proof
-from prover.field import inner
-from prover.jobs import Job
-from prover.link import LinkArgument
-from prover.prove import Fingerprint, FingerprintProver
-from prover.terms import FingerprintInput
-from prover.transcript import Transcript
-from verifier.report import Report
-from verifier.verify import Options, verify_bundle
+from prover.commitments.field import inner
+from prover.commitments.jobs import Job
+from prover.commitments.transcript import Transcript
+from prover.fingerprint.artefact import Proof
+from prover.fingerprint.link import LinkArgument
+from prover.fingerprint.prove import Fingerprint, FingerprintProver
+from prover.terms.terms import FingerprintInput
+from verifier.fingerprint.options import Options
+from verifier.fingerprint.report import Report
+from verifier.fingerprint.verify import verify_bundle
 
 SEED, SESSION = b"s" * 32, b"t" * 32
 

@@ -14,18 +14,19 @@ from pathlib import Path
 import onnx
 import pytest
 
-import verifier.late_circuit
-import verifier.late_verify
-import verifier.profile
+import verifier.comparison.circuit
+import verifier.comparison.verify
+import verifier.trust.profile
 from circuits import ezkl_worker, keys, proofs
 from circuits.keys import Published
-from prover.bundle import Proof
-from prover.jobs import Job
-from prover.late import ComparisonProver, Request
+from prover.commitments.jobs import Job
+from prover.comparison.prove import ComparisonProver, Request
+from prover.fingerprint.artefact import Proof
 from tests.adversarial.cheats import CheatingProver, Deaf, relation
 from tests.toy_pair import ASSETS
-from verifier.late_verify import verify_comparison
-from verifier.verify import Options, verify_with
+from verifier.comparison.verify import verify_comparison
+from verifier.fingerprint.options import Options
+from verifier.fingerprint.verify import verify_with
 
 BUNDLES = (ASSETS / "bundle", ASSETS / "bundle_b")
 SESSION = b"v" * 32
@@ -69,17 +70,17 @@ def trusted_toys():
         return {path.parent.name: hashlib.sha256(path.read_bytes()).digest() for path in folder.glob(f"*/{name}")}
 
     profiles, comparisons = ASSETS / "profiles", ASSETS / "comparisons"
-    patch.setattr(verifier.profile, "trusted", lambda: digests(profiles, "profile.json"))
-    patch.setattr(verifier.profile, "profiles_folder", lambda: profiles)
-    patch.setattr(verifier.late_circuit, "trusted", lambda: digests(comparisons, "circuit.json"))
-    patch.setattr(verifier.late_circuit, "circuits_folder", lambda: comparisons)
+    patch.setattr(verifier.trust.profile, "trusted", lambda: digests(profiles, "profile.json"))
+    patch.setattr(verifier.trust.profile, "profiles_folder", lambda: profiles)
+    patch.setattr(verifier.comparison.circuit, "trusted", lambda: digests(comparisons, "circuit.json"))
+    patch.setattr(verifier.comparison.circuit, "circuits_folder", lambda: comparisons)
 
     def verify_once(workers, path, options):
         if path not in known:
             known[path] = verify_with(workers, path, options)
         return known[path]
 
-    patch.setattr(verifier.late_verify, "verify_with", verify_once)
+    patch.setattr(verifier.comparison.verify, "verify_with", verify_once)
     yield
     patch.undo()
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-import verifier.feedforward_circuit
-import verifier.feedforward_verify
-import verifier.profile
-from prover.jobs import Job
-from prover.prove import FingerprintProver
-from prover.terms import TermRules, load_fingerprint_input
+import verifier.inference.circuit
+import verifier.inference.verify
+import verifier.trust.profile
+from prover.commitments.jobs import Job
+from prover.fingerprint.prove import FingerprintProver
+from prover.terms.terms import TermRules, load_fingerprint_input
 from tests.adversarial.cheats import SEED, SESSION, World
 from tests.adversarial.comparison_cheats import trusted_toys
-from tests.adversarial.feedforward_cheats import honest_world
+from tests.adversarial.inference_cheats import honest_world
 from tests.conftest import alone
 from tests.toy_pair import ASSETS, NAME, toy_pair, toy_profile
-from verifier.verify import verify_with
+from verifier.fingerprint.verify import verify_with
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +37,8 @@ def rows(world):
 def toy_bundle_world(tmp_path_factory):
     """The toy model, honestly proven; its profile is trusted."""
     patch, profile = pytest.MonkeyPatch(), toy_profile()
-    patch.setattr(verifier.profile, "trusted", lambda: {NAME: bytes.fromhex(profile.sha256)})
-    patch.setattr(verifier.profile, "profiles_folder", lambda: ASSETS / "profiles")
+    patch.setattr(verifier.trust.profile, "trusted", lambda: {NAME: bytes.fromhex(profile.sha256)})
+    patch.setattr(verifier.trust.profile, "profiles_folder", lambda: ASSETS / "profiles")
     source = load_fingerprint_input(ASSETS / "model", TermRules.of_profile(profile.document))
     with alone(tmp_path_factory, "honest-toy") as folder:
         honest = FingerprintProver(profile, source, SEED, SESSION, Job(folder)).run()
@@ -68,17 +68,17 @@ def feedforward_world(tmp_path_factory):
         return hashlib.sha256(path.read_bytes()).digest()
 
     profiles, activations = ASSETS / "profiles", ASSETS / "activations"
-    patch.setattr(verifier.profile, "trusted", lambda: {NAME: digest(profiles / NAME / "profile.json")})
-    patch.setattr(verifier.profile, "profiles_folder", lambda: profiles)
-    patch.setattr(verifier.feedforward_circuit, "trusted", lambda: {NAME: digest(activations / NAME / "circuit.json")})
-    patch.setattr(verifier.feedforward_circuit, "circuits_folder", lambda: activations)
+    patch.setattr(verifier.trust.profile, "trusted", lambda: {NAME: digest(profiles / NAME / "profile.json")})
+    patch.setattr(verifier.trust.profile, "profiles_folder", lambda: profiles)
+    patch.setattr(verifier.inference.circuit, "trusted", lambda: {NAME: digest(activations / NAME / "circuit.json")})
+    patch.setattr(verifier.inference.circuit, "circuits_folder", lambda: activations)
 
     def verify_once(workers, path, options):
         if (path, options) not in known:
             known[path, options] = verify_with(workers, path, options)
         return known[path, options]
 
-    patch.setattr(verifier.feedforward_verify, "verify_with", verify_once)
+    patch.setattr(verifier.inference.verify, "verify_with", verify_once)
     with alone(tmp_path_factory, "honest-feedforward") as folder:
         made = honest_world(folder)
     yield made

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from prover.checkpoint import open_checkpoint
-from prover.folding import read_matrix
-from prover.quantization import Float64Array
-from prover.terms import FingerprintInput, TermRules, load_fingerprint_input, project_rows, repeat_rows
+from prover.checkpoint.folded_matrix import Float64Array
+from prover.checkpoint.folding import read_matrix
+from prover.checkpoint.tensors import open_checkpoint
+from prover.terms.terms import FingerprintInput, TermRules, load_fingerprint_input, project_rows, repeat_rows
 from tests.prover.small_models import read_tensors, write_tensors
 
 TENSORS = {

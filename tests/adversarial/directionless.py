@@ -14,7 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from circuits.profiles import Profile
-from prover.terms import PAIRS, FingerprintInput, Matrices, projected_terms
+from prover.terms.terms import PAIRS, FingerprintInput, Matrices, projected_terms
 from tests.adversarial.cheats import World
 
 BASE, DIGITS = 127, 4

@@ -15,11 +15,11 @@ from circuits.comparisons import load_similarity_circuit
 from circuits.errors import BundleError
 from circuits.similarity_circuit import similarity_graph
 from circuits.size_classes import FIELD_MODULUS as P
-from prover.bundle import Proof
-from prover.jobs import Job
-from prover.late import ComparisonProver, ics_of
-from prover.prove import FingerprintProver
-from prover.terms import cosine, standardised
+from prover.commitments.jobs import Job
+from prover.comparison.prove import ComparisonProver, ics_of
+from prover.fingerprint.artefact import Proof
+from prover.fingerprint.prove import FingerprintProver
+from prover.terms.terms import cosine, standardised
 from tests.adversarial.comparison_cheats import (
     BUNDLES,
     SESSION,
@@ -209,7 +209,7 @@ def test_step9_projection_known_before_the_commitments(pair, honest, tmp_path):
     "label", ["comparison", "rows/a/embedding", "rows/b/layers.2.down", "S''/b", "similarity-proof", "side", "y/5/v"]
 )
 def test_step9_what_is_absorbed_binds_the_challenges(pair, honest, tmp_path, label):
-    """A prover that chooses one absorbed item after the challenges; tests/verifier/test_late.py goes through all."""
+    """A prover that chooses one absorbed item late; tests/verifier/comparison/test_verify.py goes through all."""
 
     class Liar(CheatingComparison):
         def s_vector(self, index, terms):

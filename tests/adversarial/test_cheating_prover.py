@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from circuits.size_classes import FIELD_MODULUS as P
-from prover.commitments import SaltedMatrix
-from prover.field import inner
-from prover.terms import projected_terms
-from prover.transcript import Transcript
+from prover.commitments.field import inner
+from prover.commitments.rows import SaltedMatrix
+from prover.commitments.transcript import Transcript
+from prover.terms.terms import projected_terms
 from tests.adversarial.cheats import (
     BentArgument,
     CheatingProver,

@@ -17,9 +17,9 @@ from circuits.comparisons import THRESHOLD, load_similarity_circuit
 from circuits.errors import UsageError
 from circuits.size_classes import FIELD_MODULUS as P
 from circuits.threshold_circuit import threshold_graph
-from prover.bundle import Proof
-from prover.late import Request
-from prover.proving import prove_part
+from prover.comparison.prove import Request
+from prover.fingerprint.artefact import Proof
+from prover.fingerprint.proving import prove_part
 from tests.adversarial.comparison_cheats import (
     CheatingComparison,
     expect_rejected,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from circuits.onnx_runtime import onnxruntime
-from prover.fingerprint import z_of
-from prover.late import late_seed
-from prover.terms import TermRules, cosine, load_fingerprint_input, projected_terms, projection, standardised
+from prover.comparison.prove import late_seed
+from prover.fingerprint.picture import z_of
+from prover.terms.terms import TermRules, cosine, load_fingerprint_input, projected_terms, projection, standardised
 from tests.adversarial.counterfeit import make_counterfeit
 from tests.conftest import MODELS
 

@@ -13,9 +13,9 @@ from fpm.encoder_figures import Fingerprinter
 from fpm.generator_figures import Painter
 from fpm.rounding import farthest_z, largest_pixel_change
 from fpm.train import PUBLISHED
-from prover.fingerprint import SHORTEST_Z, features_of
-from prover.jobs import Job
-from prover.prove import FingerprintProver
+from prover.commitments.jobs import Job
+from prover.fingerprint.picture import SHORTEST_Z, features_of
+from prover.fingerprint.prove import FingerprintProver
 from tests.adversarial.cheats import SEED, SESSION, CheatingProver, expect_rejected, proof_of, verify
 from tests.adversarial.directionless import (
     directionless_terms,
@@ -23,7 +23,7 @@ from tests.adversarial.directionless import (
     head_of,
     weights_with,
 )
-from verifier.limits import MIN_LATENT_LENGTH
+from verifier.formats.limits import MIN_LATENT_LENGTH
 
 pytestmark = pytest.mark.long
 

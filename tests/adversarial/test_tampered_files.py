@@ -80,7 +80,7 @@ def test_step9_one_pixel_within_the_tolerance(profile, files, tmp_path, x, y, ch
 
 def test_step9_picture_of_another_model(profile, files, tmp_path):
     """G of another z, drawn by the published generator: a picture that could be somebody's, and is not this one's."""
-    from prover.fingerprint import picture_of
+    from prover.fingerprint.picture import picture_of
 
     z = np.random.default_rng(7).normal(size=512)
     picture = picture_of(z * np.sqrt(512) / np.linalg.norm(z), profile.fpm("generator.onnx"))

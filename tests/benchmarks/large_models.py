@@ -28,9 +28,9 @@ from typing import Any
 from circuits import srs
 from circuits.profiles import Profile, load_profile, published
 from circuits.size_classes import smallest_class_for
-from prover.commitments import Committer, SaltedMatrix, Shard, cut
-from prover.terms import TermRules, load_fingerprint_input
-from prover.workers import Processes
+from prover.commitments.rows import Committer, SaltedMatrix, Shard, cut
+from prover.commitments.workers import Processes
+from prover.terms.terms import TermRules, load_fingerprint_input
 from tests.benchmarks.shipped_model import VERIFY_RUNS, measured, measured_output
 from tests.make_big_checkpoint import MODELS, BigModel, write
 

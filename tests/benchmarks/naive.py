@@ -26,7 +26,7 @@ from circuits.errors import HurefError
 from circuits.link_circuit import IR_VERSION, OPSET
 from circuits.profiles import load_profile
 from circuits.size_classes import FIELD_MODULUS, SIZE_CLASSES
-from prover.commitments import Committer, SaltedMatrix
+from prover.commitments.rows import Committer, SaltedMatrix
 from tests.benchmarks.shipped_model import measured_output
 
 ROWS = 16

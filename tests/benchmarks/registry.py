@@ -22,7 +22,7 @@ from prover.registry.entry import Entry
 from prover.registry.index import Index
 from prover.registry.nearest import nearest
 from prover.registry.store import Registry
-from prover.signing import FILES
+from prover.release.signing import FILES
 
 
 def made_up(number: int, z: np.ndarray) -> Entry:

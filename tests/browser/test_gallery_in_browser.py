@@ -12,7 +12,7 @@ from prover.registry.site import write_site
 from prover.registry.store import Registry
 from tests.browser.test_page_in_browser import WIDTHS, browser, look_at  # noqa: F401 - a fixture
 from tests.conftest import EXAMPLE
-from tests.verifier.test_page import HOSTILE
+from tests.verifier.fingerprint.test_page import HOSTILE
 
 TYPED = ("BASE huref", "nothing like that", "huref-zk v2.7", "<script>alert(1)", "", "café")
 HOSTILE_TEXT = " ".join(text for text in HOSTILE if text.isascii() or "\ud800" not in text)

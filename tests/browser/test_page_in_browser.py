@@ -20,16 +20,17 @@ import pytest
 from PIL import Image
 
 from tests.conftest import EXAMPLE
-from tests.verifier.test_compare_page import compared
-from tests.verifier.test_feedforward_page import OUTCOME
-from tests.verifier.test_feedforward_page import report as feed_forward
-from tests.verifier.test_page import HOSTILE, made_up
-from verifier.compare_page import comparison_page
-from verifier.comparison import compare_reports
-from verifier.feedforward_page import feed_forward_page
-from verifier.feedforward_verify import verify_feed_forward
-from verifier.page import page
-from verifier.verify import Options, verify_bundle
+from tests.verifier.comparison.test_published_page import compared
+from tests.verifier.fingerprint.test_page import HOSTILE, made_up
+from tests.verifier.inference.test_page import OUTCOME
+from tests.verifier.inference.test_page import report as feed_forward
+from verifier.comparison.published import compare_reports
+from verifier.comparison.published_page import published_page
+from verifier.fingerprint.options import Options
+from verifier.fingerprint.page import page
+from verifier.fingerprint.verify import verify_bundle
+from verifier.inference.page import feed_forward_page
+from verifier.inference.verify import verify_feed_forward
 
 HERE = Path(__file__).parent
 FILES = ("package.json", "package-lock.json", "look.mjs")
@@ -151,7 +152,7 @@ def test_a_hostile_feed_forward_proof(browser, tmp_path, proven):
 def test_a_comparison(browser, tmp_path, other, verdict):
     options = Options(allow_development_srs=True)
     comparison = compare_reports(*(verify_bundle(EXAMPLE.parent / name, options) for name in ("base", other)))
-    seen = look(browser, comparison_page(comparison, True, datetime.now(timezone.utc)), tmp_path)
+    seen = look(browser, published_page(comparison, True, datetime.now(timezone.utc)), tmp_path)
     check(seen, tmp_path)
     there = seen["widths"]["360"]
     assert there["picture"] == [128, 128]
@@ -161,6 +162,6 @@ def test_a_comparison(browser, tmp_path, other, verdict):
 @pytest.mark.parametrize("rejected", [False, True])
 def test_a_hostile_comparison(browser, tmp_path, rejected):
     comparison = compared(" ".join(HOSTILE), 0.4, rejected)
-    seen = look(browser, comparison_page(comparison, True, datetime.now(timezone.utc)), tmp_path)
+    seen = look(browser, published_page(comparison, True, datetime.now(timezone.utc)), tmp_path)
     check(seen, tmp_path)
     assert "<script>alert(1)</script>" in seen["widths"]["360"]["text"]

@@ -21,7 +21,7 @@ from circuits.curve_files import (
 from circuits.errors import CircuitError
 from circuits.profiles import CIRCUITS
 from circuits.size_classes import FIELD_MODULUS as P
-from prover.terms import scale_integers
+from prover.terms.terms import scale_integers
 from tests.circuits.graphs import (
     LEFT,
     LENGTH,
@@ -321,9 +321,9 @@ def test_rule_6_the_norms_bound_covers_the_provers_freedom(profile, source):
 
 def test_rule_6_the_verifier_uses_that_bound(profile):
     """The largest norm the verifier takes is the largest that section 6 allows, on both sides."""
-    from verifier.encoder import check_norms
-    from verifier.errors import Rejected
-    from verifier.profile import load_profile
+    from verifier.fingerprint.encoder import check_norms
+    from verifier.formats.errors import Rejected
+    from verifier.trust.profile import load_profile
 
     trusted = load_profile(profile.name)
     target = profile.g**2 << profile.document["features"]["scale"]

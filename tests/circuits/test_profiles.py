@@ -10,14 +10,14 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-import verifier.profile
+import verifier.trust.profile
 from circuits import keys, publish
 from circuits.digests import sha256_file
 from circuits.encoder_circuit import encoder_circuit_graph
 from circuits.errors import CircuitError
 from circuits.link_circuit import link_graph
 from circuits.profiles import CIRCUITS, FPM_FILES, load_profile, profiles_folder, published
-from verifier.errors import BadInstallation
+from verifier.formats.errors import BadInstallation
 
 NAMES = list(publish.PUBLISHED)
 
@@ -28,12 +28,12 @@ def test_smallest_first():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_prover_and_verifier_read_the_same_files(name):
-    ours, theirs = load_profile(name), verifier.profile.load_profile(name)
-    assert ours.sha256 == theirs.sha256.hex() == verifier.profile.trusted()[name].hex()
+    ours, theirs = load_profile(name), verifier.trust.profile.load_profile(name)
+    assert ours.sha256 == theirs.sha256.hex() == verifier.trust.profile.trusted()[name].hex()
     assert (ours.size.name, ours.size.k) == (theirs.size_class.name, theirs.size_class.k)
     assert (ours.size.name, ours.shift) == publish.PUBLISHED[name]
     for file, digest in theirs.files().items():
-        verifier.profile.read_trusted_file(theirs.path(file), digest)
+        verifier.trust.profile.read_trusted_file(theirs.path(file), digest)
     for file in FPM_FILES.values():
         assert ours.fpm(file).samefile(theirs.path(f"fpm/{file}"))
 
@@ -77,8 +77,8 @@ def spoil(file: Path) -> None:
 def test_a_model_file_is_checked_wherever_it_lies(tmp_path, monkeypatch, where):
     """A wrong file is refused, also a profile's own beside a right shared one: nothing is chosen by what fits."""
     folder = copied(tmp_path, "tiny-dev")
-    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: tmp_path)
-    theirs = verifier.profile.load_profile("tiny-dev")
+    monkeypatch.setattr(verifier.trust.profile, "profiles_folder", lambda: tmp_path)
+    theirs = verifier.trust.profile.load_profile("tiny-dev")
     if where == "own":
         shutil.copytree(tmp_path / "fpm", folder / "fpm")
     load_profile(folder)
@@ -86,7 +86,7 @@ def test_a_model_file_is_checked_wherever_it_lies(tmp_path, monkeypatch, where):
     with pytest.raises(CircuitError, match=r"head\.npz: not the file"):
         load_profile(folder)
     with pytest.raises(BadInstallation, match=r"head\.npz: not the published file"):
-        verifier.profile.read_trusted_file(theirs.path("fpm/head.npz"), theirs.fpm.head)
+        verifier.trust.profile.read_trusted_file(theirs.path("fpm/head.npz"), theirs.fpm.head)
 
 
 def test_only_the_fingerprinting_model_is_shared(tmp_path):
@@ -94,7 +94,7 @@ def test_only_the_fingerprinting_model_is_shared(tmp_path):
     (tmp_path / "tiny-dev" / "link").rename(tmp_path / "link")
     with pytest.raises(CircuitError, match=r"circuit\.onnx: not the file"):
         load_profile(tmp_path / "tiny-dev")
-    theirs = verifier.profile.load_profile("tiny-dev")
+    theirs = verifier.trust.profile.load_profile("tiny-dev")
     assert theirs.path("link/vk.key").parent.parent.name == "tiny-dev"
 
 

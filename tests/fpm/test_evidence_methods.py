@@ -25,7 +25,7 @@ from fpm.evidence.training import Schedule
 from fpm.evidence.tuning import continuation_likelihood, preference_loss, terms_cosine
 from fpm.real_models import token_ids
 from fpm.synthetic import projection
-from prover.terms import TermRules, cosine, load_fingerprint_input
+from prover.terms.terms import TermRules, cosine, load_fingerprint_input
 
 TEXT = [
     "the cat sat on the mat and the dog sat on the log\n" * 4,

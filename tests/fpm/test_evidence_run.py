@@ -16,8 +16,8 @@ from fpm.evidence.report import TABLES
 from fpm.evidence.run import DOCUMENTS, read_json
 from fpm.evidence.summary import DERIVED, Z_DERIVED, Z_INDEPENDENT, summary_document
 from fpm.evidence.workshop import RECORD
-from verifier.comparison import DERIVED_P, INDEPENDENT_P
-from verifier.null_distribution import MEASURED, p_value
+from verifier.comparison.likeness import DERIVED_P, INDEPENDENT_P
+from verifier.fingerprint.null_distribution import MEASURED, p_value
 
 pytestmark = pytest.mark.long
 

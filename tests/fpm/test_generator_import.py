@@ -20,11 +20,11 @@ from fpm import stylegan2_ada
 from fpm.generator_cli import generator
 from fpm.stylegan2_ada import import_generator, read_generator
 from prover.cli import huref
-from prover.fingerprint import picture_of
+from prover.fingerprint.picture import picture_of
 from tests.conftest import ROOT
 from tests.fpm.ada_checkpoints import document, pickled, picture, small_generator
 from tests.fpm.test_pickle_reader import mutated
-from verifier.image import read_picture, render
+from verifier.fingerprint.image import read_picture, render
 
 TINY = {"channels": (8, 8), "w_dim": 16, "num_layers": 2}
 Z = np.random.default_rng(0).standard_normal((3, 512)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from fpm.encoder_figures import Fingerprinter
 from fpm.null import null_figures
 from fpm.train import PUBLISHED
-from verifier.null_distribution import MEASURED, p_value
+from verifier.fingerprint.null_distribution import MEASURED, p_value
 
 GROUPS = ("all", "effective_rank_below_1.1", "effective_rank_above_2.0")
 

@@ -16,7 +16,7 @@ from fpm.real_figures import REAL_NOISES, noise_sweep, pairs_of_models
 from fpm.real_models import quantized, read_llama
 from fpm.synthetic import noisy, pairs, projection, terms
 from fpm.train import PROFILE, PUBLISHED, ROOT
-from prover.terms import TermRules, load_fingerprint_input, standardised
+from prover.terms.terms import TermRules, load_fingerprint_input, standardised
 
 pytestmark = pytest.mark.long
 

@@ -32,14 +32,21 @@ from tests.fuzz.mutators import (
     chunk,
     one_of,
 )
-from verifier import encoder, feedforward_artefact, feedforward_relation, late_artefact, limits, strict_json
-from verifier.bundle import FILE_LIMITS, OPTIONAL, parse_bundle, read_bundle, read_files, read_proof, read_zip
-from verifier.curve import to_file_form
-from verifier.encoding import BASE_MODULUS, FIELD_MODULUS, field_element, split_points, strict_base64
-from verifier.errors import Rejected
-from verifier.image import read_picture
-from verifier.profile import load_profile, parse_profile, parse_trusted
-from verifier.statement import check_statement, read_statement
+from verifier.algebra.curve import to_file_form
+from verifier.comparison import artefact as late_artefact
+from verifier.fingerprint import encoder
+from verifier.fingerprint.artefact import BUNDLE, FILE_LIMITS, OPTIONAL, parse_bundle, read_bundle
+from verifier.fingerprint.image import read_picture
+from verifier.formats import limits, strict_json
+from verifier.formats.encoding import BASE_MODULUS, FIELD_MODULUS, field_element, split_points, strict_base64
+from verifier.formats.errors import Rejected
+from verifier.formats.package import read_files, read_zip
+from verifier.formats.proof_file import read_proof
+from verifier.inference import artefact as feedforward_artefact
+from verifier.inference import relation as feedforward_relation
+from verifier.statement.rules import check_statement
+from verifier.statement.statement import read_statement
+from verifier.trust.profile import load_profile, parse_profile, parse_trusted
 
 ASSETS = Path(__file__).resolve().parents[1] / "verifier" / "assets"
 PROFILE = load_profile("tiny-dev")
@@ -162,7 +169,7 @@ def run_trust(data: bytes) -> str:
 
 
 def seeds_trust() -> Iterable[bytes]:
-    yield Path(limits.__file__).with_name("trust.json").read_bytes()
+    yield (Path(limits.__file__).parents[1] / "trust.json").read_bytes()
 
 
 # ---------------------------------------- points, field elements, base64, numbers
@@ -266,7 +273,7 @@ def small_files() -> dict[str, bytes]:
 
 
 def run_zip(data: bytes) -> str:
-    _check_files(read_zip(io.BytesIO(data), "b.zip"))
+    _check_files(read_zip(io.BytesIO(data), "b.zip", BUNDLE))
     return ACCEPTED
 
 
@@ -276,7 +283,7 @@ def _check_files(files: Mapping[str, bytes]) -> None:
 
 
 def run_bundle(data: bytes) -> str:
-    parse_bundle(read_zip(io.BytesIO(data), "b.zip"))
+    parse_bundle(read_zip(io.BytesIO(data), "b.zip", BUNDLE))
     return ACCEPTED
 
 
@@ -304,7 +311,7 @@ def run_directory(data: bytes) -> str:
         target = folder
         for what, which, size in zip(data[0:36:3], data[1:36:3], data[2:36:3], strict=False):
             target = _spoil(folder, what % 12, _NAMES[which % len(_NAMES)], size) or target
-        _check_files(read_files(target))
+        _check_files(read_files(target, BUNDLE))
         read_bundle(target)
     finally:
         shutil.rmtree(folder)

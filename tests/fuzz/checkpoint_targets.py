@@ -16,11 +16,11 @@ import numpy as np
 
 from tests.conftest import MODELS
 from tests.fuzz.bundle_targets import ACCEPTED
-from verifier import limits
-from verifier.checkpoint import Tensors, json_object, parse_index, parse_tokens
-from verifier.families import FAMILIES
-from verifier.model_config import describe
-from verifier.opening import parse_secret
+from verifier.formats import limits
+from verifier.opening.check import parse_secret
+from verifier.opening.checkpoint import Tensors, json_object, parse_index, parse_tokens
+from verifier.opening.families import FAMILIES
+from verifier.opening.model_config import describe
 
 _NOWHERE = Path("x")
 

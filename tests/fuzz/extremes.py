@@ -22,7 +22,7 @@ from typing import Any
 from tests.conftest import ROOT
 from tests.fuzz.child import INPUT_LIMIT_S, MEMORY_LIMIT_BYTES
 from tests.fuzz.mutators import chunk
-from verifier import limits
+from verifier.formats import limits
 
 MIB = limits.MIB
 _PROOF = b'{"instances":[%s],"proof":"","type":"application/vnd.huref-zk.link+json;version=1"}'
@@ -72,7 +72,7 @@ def _picture(side: int, empty: int) -> bytes:
 
 
 def _bomb() -> bytes:
-    from verifier.bundle import FILE_LIMITS
+    from verifier.fingerprint.artefact import FILE_LIMITS
 
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -135,14 +135,17 @@ FILES = {"tokenizer": "tokenizer.json", "safetensors": "model.safetensors", "zip
 
 def read(kind: str, folder: Path) -> object:
     """What the verifier does with such a file."""
-    from verifier import bundle, checkpoint, encoding, image, model_config
+    from verifier.fingerprint import artefact as bundle
+    from verifier.fingerprint import image
+    from verifier.formats import encoding, package
+    from verifier.opening import checkpoint, model_config
 
     if kind == "tokenizer":
         return checkpoint.read_tokens(folder, limits.MAX_DIMENSION, 16, 4096)
     if kind == "safetensors":
         return checkpoint.Tensors(folder)
     if kind == "zip":
-        return bundle.read_files(folder / "bundle.zip")
+        return package.read_files(folder / "bundle.zip", bundle.BUNDLE)
     with (folder / "file").open("rb") as stream:
         data = stream.read(limits.MAX_COMMITMENTS_BYTES)
     if kind == "index":
@@ -158,7 +161,7 @@ def read(kind: str, folder: Path) -> object:
 
 def measure(case: str, folder: Path) -> dict[str, Any]:
     """In this process: processor seconds and peak memory of reading what `make` left in `folder`."""
-    from verifier.errors import VerifierError
+    from verifier.formats.errors import VerifierError
 
     kind = MAKE[case][0]
     file = folder / FILES.get(kind, "file")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fuzz.mutators import Dice
-from verifier.errors import VerifierError
+from verifier.formats.errors import VerifierError
 
 MAX_MESSAGE_CHARACTERS = 1000  # of an error: what a hostile file can make a log grow by
 MAX_FINDINGS = 20

@@ -15,10 +15,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.fuzz.bundle_targets import ACCEPTED, small_files
 from tests.fuzz.mutators import Dice, Pairs, change_bytes, change_json, dump
-from verifier import strict_json
-from verifier.identity import Identity, parse_identity
-from verifier.keys import P256_ORDER, read_der, read_pem
-from verifier.signature import PAYLOAD_TYPE, Facts, bundle_digest, check_signature, pre_authentication_encoding
+from verifier.formats import strict_json
+from verifier.signature.identity import Identity, parse_identity
+from verifier.signature.keys import P256_ORDER, read_der, read_pem
+from verifier.signature.signature import (
+    PAYLOAD_TYPE,
+    Facts,
+    bundle_digest,
+    check_signature,
+    pre_authentication_encoding,
+)
 
 _FILES = small_files()
 FACTS = Facts(

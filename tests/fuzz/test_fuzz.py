@@ -21,7 +21,7 @@ from tests.fuzz.mutators import RandomDice, change_bytes
 from tests.fuzz.strategies import changed
 from tests.fuzz.tables import tables
 from tests.fuzz.targets import TARGETS
-from verifier.errors import Unreadable
+from verifier.formats.errors import Unreadable
 
 RECORD = ROOT / "tests" / "fuzz" / "record.json"
 MILLION = 1_000_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prover.checkpoint import read_header, read_tensor
-from prover.terms import FingerprintInput, TermRules, load_fingerprint_input
+from prover.checkpoint.tensors import read_header, read_tensor
+from prover.terms.terms import FingerprintInput, TermRules, load_fingerprint_input
 
 SHIPPED = Path(__file__).resolve().parents[2] / "artifacts" / "models"
 VOCAB = 600

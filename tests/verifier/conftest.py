@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-import verifier.late_circuit
-import verifier.late_verify
-import verifier.profile
-from verifier.late_circuit import load_circuit
-from verifier.report import Report
-from verifier.verify import Options, verify_bundle, verify_with
-from verifier.workers import Deadline, Workers
+import verifier.comparison.circuit
+import verifier.comparison.verify
+import verifier.trust.profile
+from verifier.children.workers import Deadline, Workers
+from verifier.comparison.circuit import load_circuit
+from verifier.fingerprint.options import Options
+from verifier.fingerprint.report import Report
+from verifier.fingerprint.verify import verify_bundle, verify_with
 
 ASSETS = Path(__file__).with_name("assets")
 TOY = "toy-dev"
@@ -28,8 +29,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The toy profile's folder, trusted by this test."""
     folder = ASSETS / "profiles"
     digest = hashlib.sha256((folder / TOY / "profile.json").read_bytes()).digest()
-    monkeypatch.setattr(verifier.profile, "trusted", lambda: {TOY: digest})
-    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: folder)
+    monkeypatch.setattr(verifier.trust.profile, "trusted", lambda: {TOY: digest})
+    monkeypatch.setattr(verifier.trust.profile, "profiles_folder", lambda: folder)
     return folder / TOY
 
 
@@ -72,8 +73,8 @@ def circuit(toy, monkeypatch):
     """The toy similarity circuit, trusted by this test like the toy threshold circuit."""
     folder = ASSETS / "comparisons"
     digests = {path.parent.name: hashlib.sha256(path.read_bytes()).digest() for path in folder.glob("*/circuit.json")}
-    monkeypatch.setattr(verifier.late_circuit, "trusted", lambda: digests)
-    monkeypatch.setattr(verifier.late_circuit, "circuits_folder", lambda: folder)
+    monkeypatch.setattr(verifier.comparison.circuit, "trusted", lambda: digests)
+    monkeypatch.setattr(verifier.comparison.circuit, "circuits_folder", lambda: folder)
     return load_circuit(TOY)
 
 
@@ -85,7 +86,7 @@ def remembered(monkeypatch, accepted_once):
         known = accepted_once.get(path) if options.allow_development_srs else None
         return known or verify_with(workers, path, options)
 
-    monkeypatch.setattr(verifier.late_verify, "verify_with", verify)
+    monkeypatch.setattr(verifier.comparison.verify, "verify_with", verify)
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +94,8 @@ def accepted_once():
     patch = pytest.MonkeyPatch()
     folder = ASSETS / "profiles"
     digest = hashlib.sha256((folder / TOY / "profile.json").read_bytes()).digest()
-    patch.setattr(verifier.profile, "trusted", lambda: {TOY: digest})
-    patch.setattr(verifier.profile, "profiles_folder", lambda: folder)
+    patch.setattr(verifier.trust.profile, "trusted", lambda: {TOY: digest})
+    patch.setattr(verifier.trust.profile, "profiles_folder", lambda: folder)
     with patch.context(), Workers(Deadline(300.0)) as workers:
         options = Options(allow_development_srs=True)
         found = {path: verify_with(workers, path, options) for path in PAIR}

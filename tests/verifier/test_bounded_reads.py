@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from verifier import limits
+from verifier.formats import limits
 
 READERS = {
     *("read", "read1", "readall", "readinto", "readline", "readlines", "read_bytes", "read_text", "recv", "load"),
@@ -19,7 +19,7 @@ READERS = {
 }
 """Names of calls that take bytes, or names of files, from outside."""
 
-# module, function, call -> the limit (a name of verifier/limits.py), or why none is needed
+# module, function, call -> the limit (a name of verifier/formats/limits.py), or why none is needed
 READS: dict[tuple[str, str, str], str] = {
     ("batch", "_ask", "answers.read"): "_MAX_ANSWER_BYTES",
     ("batch", "find_bundles", "os.walk"): "MAX_FOLDER_DEPTH, MAX_BUNDLES",

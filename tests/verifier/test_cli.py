@@ -9,10 +9,9 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-import verifier.profile
+import verifier.trust.profile
+from tests.verifier.fingerprint.test_verify import change_proof
 from verifier.cli import main
-
-from .test_verify import change_proof
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_profiles_as_json(toy):
 def test_profiles_with_a_damaged_file_are_undecided(toy, tmp_path, monkeypatch):
     shutil.copytree(toy.parent, tmp_path / "profiles")
     (tmp_path / "profiles" / "toy-dev" / "fpm" / "head.npz").write_bytes(b"other")
-    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: tmp_path / "profiles")
+    monkeypatch.setattr(verifier.trust.profile, "profiles_folder", lambda: tmp_path / "profiles")
     result = CliRunner().invoke(main, ["profiles"])
     assert result.exit_code == 3
     assert "not the published file" in result.stderr

@@ -18,16 +18,16 @@ from click.testing import CliRunner
 
 from tests.conftest import ROOT
 from tests.fuzz.mutators import with_zip64
-from verifier.batch import find_bundles
-from verifier.bundle import FILE_LIMITS, read_bundle, read_zip
-from verifier.checkpoint import Tensors, read_tokens
+from tests.verifier.conftest import ASSETS
+from tests.verifier.fingerprint.test_artefact import members_of, undecided, write_zip
 from verifier.cli import main
-from verifier.errors import BadOpening, Unreadable
-from verifier.model_config import read_model
-from verifier.opening import read_secret
-
-from .conftest import ASSETS
-from .test_bad_input import members_of, undecided, write_zip
+from verifier.fingerprint.artefact import BUNDLE, FILE_LIMITS, read_bundle
+from verifier.formats.errors import BadOpening, Unreadable
+from verifier.formats.package import read_zip
+from verifier.many.batch import find_bundles
+from verifier.opening.check import read_secret
+from verifier.opening.checkpoint import Tensors, read_tokens
+from verifier.opening.model_config import read_model
 
 TERABYTE = 1 << 40
 TOO_LONG = "link to a name that is too long"
@@ -218,8 +218,8 @@ def test_a_folder_whose_statement_is_a_pipe_is_found_and_undecided(tmp_path):
 def test_memory_of_sparse_files(bundle):
     """A terabyte of nothing is refused by its size: not a byte of it is read."""
     code = (
-        "import resource, sys; from pathlib import Path; from verifier.bundle import read_bundle\n"
-        "from verifier.errors import Unreadable\n"
+        "import resource, sys; from pathlib import Path; from verifier.fingerprint.artefact import read_bundle\n"
+        "from verifier.formats.errors import Unreadable\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: read_bundle(Path(sys.argv[1]))\n"
         "except Unreadable: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
@@ -240,4 +240,4 @@ def test_zip64_sizes_and_places(bundle, tmp_path, number, field):
     (tmp_path / "b.zip").write_bytes(data)
     undecided(tmp_path / "b.zip", "")
     with pytest.raises(Unreadable):
-        read_zip(io.BytesIO(data), "b.zip")
+        read_zip(io.BytesIO(data), "b.zip", BUNDLE)

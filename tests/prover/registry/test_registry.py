@@ -24,7 +24,7 @@ from prover.registry.site import write_site
 from prover.registry.store import Head, Registry, read_head
 from tests.conftest import EXAMPLE
 from tests.prover.registry.registries import BUNDLES, NAMES, listed, look, put, run
-from verifier import null_distribution
+from verifier.fingerprint import null_distribution
 
 # ---------------------------------------- the commands
 

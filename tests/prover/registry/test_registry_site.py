@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prover.registry.index import Listed
 from prover.registry.site import page
-from tests.verifier.test_page import HOSTILE, Outline, skeleton
+from tests.verifier.fingerprint.test_page import HOSTILE, Outline, skeleton
 
 WHEN = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
