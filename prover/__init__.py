@@ -1,49 +1,15 @@
-"""The prover: from a checkpoint to a proven fingerprint. numpy only, no torch.
-
-The rooms, each importing only those before it: `formats`, `checkpoint`, `terms`, `similarity`, `commitments`,
-`fingerprint`, `comparison` and `inference`, `release`, `registry`; then the command (docs/architecture.md).
-For programs: the names below (docs/api.md). They are loaded when used.
-
->>> from pathlib import Path
->>> from prover import open_checkpoint
->>> open_checkpoint(Path("artifacts/models/base")).shape.num_layers
-4
-"""
-
-from __future__ import annotations
+"""From a checkpoint to a proven fingerprint; rooms as docs/architecture.md draws them. For programs: docs/api.md."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from circuits.errors import HurefError
-    from prover.checkpoint.tensors import Checkpoint, open_checkpoint
-    from prover.fingerprint.run import Proven
-    from prover.fingerprint.run import prove_checkpoint as prove
-    from prover.similarity.metrics import Comparison, similarity_of
+    from prover.public import *  # noqa: F403
 
-_PLACES = {
-    "Checkpoint": "prover.checkpoint.tensors:Checkpoint",
-    "Comparison": "prover.similarity.metrics:Comparison",
-    "HurefError": "circuits.errors:HurefError",
-    "Proven": "prover.fingerprint.run:Proven",
-    "open_checkpoint": "prover.checkpoint.tensors:open_checkpoint",
-    "prove": "prover.fingerprint.run:prove_checkpoint",
-    "similarity_of": "prover.similarity.metrics:similarity_of",
-}
-
-__all__ = ["Checkpoint", "Comparison", "HurefError", "Proven", "open_checkpoint", "prove", "similarity_of"]
+__all__ = ["Checkpoint", "Comparison", "HurefError", "Proven", "open_checkpoint", "prove", "similarity_of"]  # noqa: F405
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _PLACES[name].partition(":")
-    value = globals()[name] = getattr(import_module(module), attribute)
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names too, loaded or not."""
-    return sorted({*globals(), *__all__})
+def __getattr__(name: str) -> Any:  # loaded when used: a plain install, the verifier alone, lacks what they need
+    if name not in __all__:
+        raise AttributeError(name)
+    return getattr(import_module("prover.public"), name)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from verifier.fingerprint.steps import WHY
+from verifier.fingerprint.image import Picture
+from verifier.fingerprint.steps import STEPS, WHY
+from verifier.fingerprint.z import Fingerprint
 from verifier.formats.errors import VerifierError
 from verifier.formats.text import printable
 from verifier.results.steps import Check, check_text, checks_json
-from verifier.results.verdict import DEVELOPMENT_WARNING, Judged
-
-if TYPE_CHECKING:
-    from verifier.fingerprint.image import Picture
-    from verifier.fingerprint.z import Fingerprint
-
-EXIT_ACCEPTED, EXIT_USAGE, EXIT_UNDECIDED, EXIT_REJECTED = 0, 2, 3, 4
-VERDICTS = ("accepted", "undecided", "rejected")
+from verifier.results.verdict import DEVELOPMENT_WARNING, EXIT_ACCEPTED, VERDICTS, Judged
 
 
 @dataclass(frozen=True)
@@ -28,6 +23,8 @@ class Report(Judged):
     `fingerprint`: of an accepted bundle alone.
     `signer`: whose signature is good, if one was checked. `identity`: the one asked for, if the bundle was accepted.
     """
+
+    steps = STEPS
 
     bundle: str
     checks: tuple[Check, ...]

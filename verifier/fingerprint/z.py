@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from verifier.fingerprint.null_distribution import MEASURED, Null
-
-if TYPE_CHECKING:
-    from verifier.statement.statement import Statement
-    from verifier.trust.profile import Profile
+from verifier.statement.statement import Statement
+from verifier.trust.profile import Profile
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -1,14 +1,8 @@
-"""Step 2, statement: the typed statement, and what it must share with the pinned profile (docs/protocol.md
-section 7).
-
-Whoever lets the prover choose lets it shop: everything but the model's own shape, its tokens, c_t and the free
-metadata must be equal to the profile's.
-"""
+"""The typed statement: what a bundle says it is about (docs/protocol.md section 7). `rules` compares it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from verifier.formats import limits, strict_json
 from verifier.formats.errors import Rejected
@@ -25,9 +19,6 @@ from verifier.trust.records import (
     read_size_class,
     read_srs,
 )
-
-if TYPE_CHECKING:
-    pass
 
 TERMS = 6
 ROLES = ("q", "k", "v", "o", "up", "down")
@@ -110,9 +101,6 @@ class Statement:
     def total_rows(self) -> int:
         """Rows of all 13 matrices together."""
         return sum(matrix.rows for matrix in self.matrices)
-
-
-# ---------------------------------------- reading
 
 
 def read_statement(data: bytes) -> Statement:
