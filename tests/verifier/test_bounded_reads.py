@@ -21,63 +21,70 @@ READERS = {
 
 # module, function, call -> the limit (a name of verifier/formats/limits.py), or why none is needed
 READS: dict[tuple[str, str, str], str] = {
-    ("batch", "_ask", "answers.read"): "_MAX_ANSWER_BYTES",
-    ("batch", "find_bundles", "os.walk"): "MAX_FOLDER_DEPTH, MAX_BUNDLES",
-    ("batch_child", "_end_with_parent", "os.read"): "1 byte",
-    ("batch_child", "decode", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
-    ("batch_child", "main", "os.fdopen"): "written",
-    ("batch_child", "main", "sys.stdin.buffer.readline"): "written by batch, its parent",
-    ("bundle", "_check_directory_size", "stream.read"): "_ZIP_LOCATOR + _ZIP_END.size",
-    ("bundle", "_check_layout", "stream.read"): "30 bytes, lengths of 16 bits; a packed size that met FILE_LIMITS",
-    ("bundle", "_is_all_of", "inflate.decompress"): "one byte more than the data, which met FILE_LIMITS",
-    ("bundle", "_read_directory", "os.scandir"): "MAX_ENTRIES",
-    ("bundle", "_read_member", "archive.open"): "the read below",
-    ("bundle", "_read_member", "stream.read"): "FILE_LIMITS",
-    ("bundle", "_read_plain_file", "os.fdopen"): "the read below",
-    ("bundle", "_read_plain_file", "os.open"): "the read below",
-    ("bundle", "_read_plain_file", "stream.read"): "FILE_LIMITS",
-    ("bundle", "_read_zip", "path.open"): "MAX_ZIP_BYTES",
-    ("bundle", "named_in", "mmap.mmap"): "MAX_ZIP_BYTES",
-    ("bundle", "named_in", "path.open"): "mapped, not read",
-    ("bundle", "read_zip", "zipfile.ZipFile"): "MAX_ZIP_DIRECTORY_BYTES, MAX_ENTRIES",
-    ("checkpoint", "Tensors.read", "np.memmap"): "mapped; the shape is the statement's",
-    ("checkpoint", "_open", "os.fdopen"): "the reads below",
-    ("checkpoint", "_open", "os.open"): "the reads below",
-    ("checkpoint", "_read_header", "stream.read"): "8 bytes, MAX_HEADER_BYTES",
-    ("checkpoint", "_refuse_other_weights", "folder.iterdir"): "names alone",
-    ("checkpoint", "read_file", "stream.read"): "max_bytes: MAX_CONFIG_BYTES, MAX_INDEX_BYTES, MAX_TOKENIZER_BYTES, "
-    "MAX_SECRET_BYTES",
-    ("encoder", "_read_array", "archive.open"): "the read below",
-    ("encoder", "_read_array", "np.frombuffer"): "MAX_HEAD_BYTES",
-    ("encoder", "_read_array", "stream.read"): "MAX_HEAD_BYTES",
-    ("encoder", "read_head", "zipfile.ZipFile"): "MAX_HEAD_BYTES",
-    ("ezkl_child", "_commit", "open"): "written by workers, its parent",
-    ("ezkl_child", "_commit", "stream.read"): "written by workers, its parent",
-    ("ezkl_child", "main", "os.fdopen"): "written",
-    ("ezkl_child", "main", "sys.stdin"): "written by workers, its parent",
-    ("batch_child", "main", "sys.stdin"): "written by batch, its parent",
-    ("files", "write_atomically", "part.open"): "written",
-    ("files", "write_atomically", "path.open"): "written",
-    ("fingerprint", "Fingerprint.from_json", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
-    ("folding", "_Reader._get", "self._tensors.read"): "mapped; the shape is the statement's",
-    ("identity", "read_identity", "Path(text).open"): "the read below",
-    ("identity", "read_identity", "stream.read"): "MAX_KEY_FILE_BYTES",
-    ("image", "read_picture", "Image.open"): "MAX_PICTURE_BYTES, MAX_PICTURE_SIDE",
-    ("image", "read_picture", "inflate.decompress"): "MAX_PICTURE_SIDE",
-    ("image", "render", "ort.InferenceSession"): "MAX_PROFILE_FILE_BYTES, pinned by digest",
-    ("late_artefact", "holds", "path.iterdir"): "MAX_ENTRIES",
-    ("opening", "RowCommitter.commit", "np.frombuffer"): "salts made here",
-    ("page", "document", "_TEMPLATE.open"): "the read below",
-    ("page", "document", "stream.read"): "MAX_PAGE_BYTES",
-    ("profile", "read_trusted_file", "path.open"): "the read below",
-    ("profile", "read_trusted_file", "stream.read"): "max_bytes: MAX_PROFILE_BYTES, MAX_PROFILE_FILE_BYTES",
-    ("profile", "trusted_section", "path.open"): "the read below",
-    ("profile", "trusted_section", "stream.read"): "MAX_TRUST_BYTES",
-    ("strict_json", "Reader.array", "read"): "no read: what parses an item",
-    ("workers", "Lane._crashed", "log.read"): "MAX_CHILD_LOG_BYTES",
-    ("workers", "Lane._crashed", "self._log.open"): "the read below",
-    ("workers", "Lane._listen", "process.stdout.readline"): "MAX_CHILD_ANSWER_BYTES",
-    ("workers", "Lane._start", "self._log.open"): "written",
+    ("many/batch", "_ask", "answers.read"): "_MAX_ANSWER_BYTES",
+    ("many/batch", "find_bundles", "os.walk"): "MAX_FOLDER_DEPTH, MAX_BUNDLES",
+    ("many/child", "_end_with_parent", "os.read"): "1 byte",
+    ("many/child", "decode", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
+    ("many/child", "main", "os.fdopen"): "written",
+    ("many/child", "main", "sys.stdin.buffer.readline"): "written by batch, its parent",
+    ("formats/package", "_check_directory_size", "stream.read"): "_ZIP_LOCATOR + _ZIP_END.size",
+    (
+        "formats/package",
+        "_check_layout",
+        "stream.read",
+    ): "30 bytes, lengths of 16 bits; a packed size that met FILE_LIMITS",
+    ("formats/package", "_is_all_of", "inflate.decompress"): "one byte more than the data, which met FILE_LIMITS",
+    ("formats/package", "_read_directory", "os.scandir"): "MAX_ENTRIES",
+    ("formats/package", "_read_member", "archive.open"): "the read below",
+    ("formats/package", "_read_member", "stream.read"): "FILE_LIMITS",
+    ("formats/package", "_read_plain_file", "os.fdopen"): "the read below",
+    ("formats/package", "_read_plain_file", "os.open"): "the read below",
+    ("formats/package", "_read_plain_file", "stream.read"): "FILE_LIMITS",
+    ("formats/package", "_read_zip", "path.open"): "MAX_ZIP_BYTES",
+    ("formats/package", "named_in", "mmap.mmap"): "MAX_ZIP_BYTES",
+    ("formats/package", "named_in", "path.open"): "mapped, not read",
+    ("formats/package", "read_zip", "zipfile.ZipFile"): "MAX_ZIP_DIRECTORY_BYTES, MAX_ENTRIES",
+    ("opening/checkpoint", "Tensors.read", "np.memmap"): "mapped; the shape is the statement's",
+    ("opening/checkpoint", "_open", "os.fdopen"): "the reads below",
+    ("opening/checkpoint", "_open", "os.open"): "the reads below",
+    ("opening/checkpoint", "_read_header", "stream.read"): "8 bytes, MAX_HEADER_BYTES",
+    ("opening/checkpoint", "_refuse_other_weights", "folder.iterdir"): "names alone",
+    (
+        "opening/checkpoint",
+        "read_file",
+        "stream.read",
+    ): "max_bytes: MAX_CONFIG_BYTES, MAX_INDEX_BYTES, MAX_TOKENIZER_BYTES, MAX_SECRET_BYTES",
+    ("fingerprint/encoder", "_read_array", "archive.open"): "the read below",
+    ("fingerprint/encoder", "_read_array", "np.frombuffer"): "MAX_HEAD_BYTES",
+    ("fingerprint/encoder", "_read_array", "stream.read"): "MAX_HEAD_BYTES",
+    ("fingerprint/encoder", "read_head", "zipfile.ZipFile"): "MAX_HEAD_BYTES",
+    ("children/ezkl_child", "_commit", "open"): "written by workers, its parent",
+    ("children/ezkl_child", "_commit", "stream.read"): "written by workers, its parent",
+    ("children/ezkl_child", "main", "os.fdopen"): "written",
+    ("children/ezkl_child", "main", "sys.stdin"): "written by workers, its parent",
+    ("many/child", "main", "sys.stdin"): "written by batch, its parent",
+    ("results/files", "write_atomically", "part.open"): "written",
+    ("results/files", "write_atomically", "path.open"): "written",
+    ("fingerprint/z", "Fingerprint.from_json", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
+    ("opening/folding", "_Reader._get", "self._tensors.read"): "mapped; the shape is the statement's",
+    ("signature/identity", "read_identity", "Path(text).open"): "the read below",
+    ("signature/identity", "read_identity", "stream.read"): "MAX_KEY_FILE_BYTES",
+    ("fingerprint/image", "read_picture", "Image.open"): "MAX_PICTURE_BYTES, MAX_PICTURE_SIDE",
+    ("fingerprint/image", "read_picture", "inflate.decompress"): "MAX_PICTURE_SIDE",
+    ("fingerprint/image", "render", "ort.InferenceSession"): "MAX_PROFILE_FILE_BYTES, pinned by digest",
+    ("formats/package", "holds", "path.iterdir"): "MAX_ENTRIES",
+    ("opening/check", "RowCommitter.commit", "np.frombuffer"): "salts made here",
+    ("results/page_pieces", "document", "_TEMPLATE.open"): "the read below",
+    ("results/page_pieces", "document", "stream.read"): "MAX_PAGE_BYTES",
+    ("trust/profile", "read_trusted_file", "path.open"): "the read below",
+    ("trust/profile", "read_trusted_file", "stream.read"): "max_bytes: MAX_PROFILE_BYTES, MAX_PROFILE_FILE_BYTES",
+    ("trust/profile", "trusted_section", "path.open"): "the read below",
+    ("trust/profile", "trusted_section", "stream.read"): "MAX_TRUST_BYTES",
+    ("formats/strict_json", "Reader.array", "read"): "no read: what parses an item",
+    ("children/workers", "Lane._crashed", "log.read"): "MAX_CHILD_LOG_BYTES",
+    ("children/workers", "Lane._crashed", "self._log.open"): "the read below",
+    ("children/workers", "Lane._listen", "process.stdout.readline"): "MAX_CHILD_ANSWER_BYTES",
+    ("children/workers", "Lane._start", "self._log.open"): "written",
 }
 
 
@@ -117,8 +124,13 @@ def reads_of(source: str, module: str) -> _Reads:
     return visitor
 
 
+def _place(path: Path) -> str:
+    """For example `formats/package`."""
+    return path.relative_to(ROOT / "verifier").with_suffix("").as_posix()
+
+
 def all_reads() -> list[_Reads]:
-    return [reads_of(path.read_text(), path.stem) for path in sorted((ROOT / "verifier").glob("**/*.py"))]
+    return [reads_of(path.read_text(), _place(path)) for path in sorted((ROOT / "verifier").glob("**/*.py"))]
 
 
 def test_every_read_is_on_the_list_and_the_list_is_no_longer():
@@ -136,7 +148,7 @@ def test_a_read_without_a_size_reads_what_the_verifier_wrote():
 )
 def test_the_limits_exist_and_are_used(bound):
     name = bound.split(": ")[-1].split(" of ")[0]
-    sources = [path.read_text() for path in (ROOT / "verifier").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "verifier").rglob("*.py")]
     assert hasattr(limits, name) or name == "_MAX_ANSWER_BYTES"
     assert sum(source.count(name) for source in sources) >= 2
 

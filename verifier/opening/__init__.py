@@ -2,7 +2,7 @@
 
 `checkpoint` (tensors, tokens), `model_config`, `families` (which tensor plays which role), `folding`.
 
->>> from verifier.opening.families import MODEL_TYPES
->>> "llama" in MODEL_TYPES
-True
+>>> from verifier.opening.families import FAMILIES
+>>> FAMILIES[0].name
+'llama'
 """

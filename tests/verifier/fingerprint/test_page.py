@@ -158,7 +158,7 @@ def luminance(colour: str) -> float:
 
 
 def test_contrast_of_every_ink_on_every_paper():
-    style = (ROOT / "verifier" / "page.html").read_text().split("<style>")[1].split("</style>")[0]
+    style = (ROOT / "verifier" / "results" / "page.html").read_text().split("<style>")[1].split("</style>")[0]
     inks = {*re.findall(r"(?<![-\w])color: (#[0-9a-f]{6})", style), *re.findall(r"--(?:ink|soft): (#\w{6})", style)}
     papers = {*re.findall(r"background: (#[0-9a-f]{6})", style), *re.findall(r"--(?:paper|tint): (#\w{6})", style)}
     assert len(inks) >= 6 and len(papers) >= 5
