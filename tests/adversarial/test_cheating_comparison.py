@@ -74,7 +74,7 @@ def test_wrong_bundle_checkpoint_or_secret_is_refused_before_proving(pair, tmp_p
 
 
 @pytest.mark.parametrize("what", ["norm for product", "reads entries behind the terms"])
-def test_step7_similarity_graph_with_other_arithmetic(pair, honest, tmp_path, what):
+def test_step_7_similarity_graph_with_other_arithmetic(pair, honest, tmp_path, what):
     """Another graph with the published proving key: a's squares for the products, or b read where a's terms hide."""
     model = similarity_graph(pair.profile.size, pair.profile.g, pair.profile.shift)
     count = 6 * pair.profile.g**2
@@ -105,7 +105,7 @@ def test_step7_similarity_graph_with_other_arithmetic(pair, honest, tmp_path, wh
     expect_rejected(verify(made.files, tmp_path), 7, "proof")
 
 
-def test_step7_sums_of_ones_own_choice(pair, honest, tmp_path):
+def test_step_7_sums_of_ones_own_choice(pair, honest, tmp_path):
     """Products as large as the norms: an ICS of 1; everything after is made for these instances."""
 
     class Liar(CheatingComparison):
@@ -118,7 +118,7 @@ def test_step7_sums_of_ones_own_choice(pair, honest, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 7, "proof")
 
 
-def test_step6_similarity_of_one_side_with_itself(pair, honest, tmp_path):
+def test_step_6_similarity_of_one_side_with_itself(pair, honest, tmp_path):
     """A valid proof that a is like a, for the pair (a, b)."""
 
     class Liar(CheatingComparison):
@@ -156,7 +156,7 @@ def test_scale_integers_leave_no_freedom(pair, honest, tmp_path, factor, step):
 # ---------------------------------------- the link proofs
 
 
-def test_step10_terms_of_another_model(pair, honest, tmp_path):
+def test_step_10_terms_of_another_model(pair, honest, tmp_path):
     """The victim's S'' under a commitment of one's own: every column is as expected, the relation is not zero."""
 
     class Liar(CheatingComparison):
@@ -176,7 +176,7 @@ def test_step10_terms_of_another_model(pair, honest, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 10, "side b", "proof")
 
 
-def test_step9_rows_of_another_model(pair, honest, tmp_path):
+def test_step_9_rows_of_another_model(pair, honest, tmp_path):
     """Bundle b is named and absorbed, but b's link argument is made with a's rows, salts and terms: it holds."""
 
     class Liar(CheatingComparison):
@@ -192,7 +192,7 @@ def test_step9_rows_of_another_model(pair, honest, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 9, "side b: input")
 
 
-def test_step9_projection_known_before_the_commitments(pair, honest, tmp_path):
+def test_step_9_projection_known_before_the_commitments(pair, honest, tmp_path):
     """The profile's P, for which weights can be built, in place of P': every relation holds."""
 
     class Liar(CheatingComparison):
@@ -208,7 +208,7 @@ def test_step9_projection_known_before_the_commitments(pair, honest, tmp_path):
 @pytest.mark.parametrize(
     "label", ["comparison", "rows/a/embedding", "rows/b/layers.2.down", "S''/b", "similarity-proof", "side", "y/5/v"]
 )
-def test_step9_what_is_absorbed_binds_the_challenges(pair, honest, tmp_path, label):
+def test_step_9_what_is_absorbed_binds_the_challenges(pair, honest, tmp_path, label):
     """A prover that chooses one absorbed item late; tests/verifier/comparison/test_verify.py goes through all."""
 
     class Liar(CheatingComparison):
@@ -247,7 +247,7 @@ def third(pair, tmp_path_factory):
     return target
 
 
-def test_step9_replay_for_another_pair(pair, honest, third, tmp_path):
+def test_step_9_replay_for_another_pair(pair, honest, third, tmp_path):
     """The honest comparison of (a, b), relabelled for (a, c): even the same weights need a comparison of their own."""
     c = toy_side(pair.profile, ASSETS / "model_b", third, b"3" * 32)
 

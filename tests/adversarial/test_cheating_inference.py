@@ -50,7 +50,7 @@ def other_output(values):
     return replace(values, y=rows)
 
 
-def test_step6_another_output(world, tmp_path):
+def test_step_6_another_output(world, tmp_path):
     """y off by one unit in one place: the hidden entries do not sum up to what it gives."""
 
     class Liar(CheatingFeedForward):
@@ -69,7 +69,7 @@ def test_step6_another_output(world, tmp_path):
     expect_rejected(verify(honest_sum, tmp_path), 6, "instances")
 
 
-def test_step8_weights_solved_for_another_output(world, tmp_path):
+def test_step_8_weights_solved_for_another_output(world, tmp_path):
     """The same y; one weight is solved so that the activation proof says what the verifier asks for."""
 
     class Liar(CheatingFeedForward):
@@ -89,7 +89,7 @@ def test_step8_weights_solved_for_another_output(world, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 8, "proof")
 
 
-def test_step8_weights_past_the_hidden_entries(world, tmp_path):
+def test_step_8_weights_past_the_hidden_entries(world, tmp_path):
     """With 3 activations the circuit reads on where nothing is committed to: q over all M entries finds it."""
 
     class Liar(CheatingFeedForward):
@@ -127,7 +127,7 @@ def consistent(values, world):
 
 
 @pytest.mark.parametrize("which", ["gate", "up"])
-def test_step8_entries_that_are_not_of_the_rows(world, tmp_path, which):
+def test_step_8_entries_that_are_not_of_the_rows(world, tmp_path, which):
     """One entry another one, y consistent with it: only the committed rows say otherwise."""
 
     class Liar(CheatingFeedForward):
@@ -143,7 +143,7 @@ def test_step8_entries_that_are_not_of_the_rows(world, tmp_path, which):
 
 
 @pytest.mark.parametrize(("which", "off"), [("gate", 1), ("up", -1)])
-def test_step6_a_rest_out_of_range(world, tmp_path, which, off):
+def test_step_6_a_rest_out_of_range(world, tmp_path, which, off):
     """The entry rounded another way, its rest making up for it: the link relation holds, the rest is out of range."""
 
     class Liar(CheatingFeedForward):
@@ -165,7 +165,7 @@ def test_step6_a_rest_out_of_range(world, tmp_path, which, off):
     expect_rejected(verify(made.files, tmp_path), 6, "proof")
 
 
-def test_step6_an_up_entry_that_is_a_fraction(world, tmp_path):
+def test_step_6_an_up_entry_that_is_a_fraction(world, tmp_path):
     """Any rest in its range, and for the entry a quotient modulo p: the relation holds, the entry is out of range."""
 
     class Liar(CheatingFeedForward):
@@ -184,7 +184,7 @@ def test_step6_an_up_entry_that_is_a_fraction(world, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 6, "proof")
 
 
-def test_step6_a_gate_entry_outside_the_table(world, tmp_path, monkeypatch):
+def test_step_6_a_gate_entry_outside_the_table(world, tmp_path, monkeypatch):
     """Beyond the sigmoid's table a prover might write any value; the lookup has no such row, and ezkl deadlocks."""
 
     class Liar(CheatingFeedForward):
@@ -208,7 +208,7 @@ def test_step6_a_gate_entry_outside_the_table(world, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["sigmoid for gate", "no range check", "gate for up"])
-def test_step6_another_graph_with_the_published_key(world, tmp_path, what):
+def test_step_6_another_graph_with_the_published_key(world, tmp_path, what):
     """Proofs of other circuits than the published one, made with its proving key."""
     model = activation_graph(world.profile.size, world.circuit.entries)
     nodes = {node.output[0]: node for node in model.graph.node}
@@ -246,7 +246,7 @@ def test_step6_another_graph_with_the_published_key(world, tmp_path, what):
     expect_rejected(verify(made.files, tmp_path), 6, "proof")
 
 
-def test_step5_the_activation_proof_of_another_run(world, tmp_path):
+def test_step_5_the_activation_proof_of_another_run(world, tmp_path):
     """A valid proof about other committed vectors."""
 
     class Other(CheatingFeedForward):
@@ -266,7 +266,7 @@ def test_step5_the_activation_proof_of_another_run(world, tmp_path):
 
 
 @pytest.mark.parametrize("role", ["gate", "up", "down"])
-def test_step7_other_rows(world, tmp_path, role):
+def test_step_7_other_rows(world, tmp_path, role):
     """One weight another one, everything made for it, the commitments those of the honest rows."""
 
     class Liar(CheatingFeedForward):
@@ -295,7 +295,7 @@ def real_activation(cheat) -> bytes:
     return proof.document(ACTIVATION_TYPE)
 
 
-def test_step7_other_inputs_than_stated(world, tmp_path):
+def test_step_7_other_inputs_than_stated(world, tmp_path):
     """The block on another x, under the stated one: the public vector n is the verifier's own."""
 
     class Liar(CheatingFeedForward):
@@ -313,7 +313,7 @@ def test_step7_other_inputs_than_stated(world, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 7, "input 3")
 
 
-def test_step7_other_scale_than_stated(world, tmp_path):
+def test_step_7_other_scale_than_stated(world, tmp_path):
     """Gate entries of half their size."""
 
     class Liar(CheatingFeedForward):
@@ -340,7 +340,7 @@ LABELS = ("feedforward", "rows/up", "rows/down", "rows/gate", "x", "y", "gate", 
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_step6_what_is_absorbed_binds_the_challenges(world, tmp_path, label):
+def test_step_6_what_is_absorbed_binds_the_challenges(world, tmp_path, label):
     """A prover that chooses one absorbed item after beta and zeta are drawn."""
 
     class Liar(CheatingFeedForward):
@@ -355,7 +355,7 @@ def test_step6_what_is_absorbed_binds_the_challenges(world, tmp_path, label):
     expect_rejected(verify(made.files, tmp_path), 6, "instances")
 
 
-def test_step7_the_weights_bind_q(world, tmp_path):
+def test_step_7_the_weights_bind_q(world, tmp_path):
     """A prover that chooses the weights after q: everything before, and so step 6, is as it must be."""
 
     class Liar(CheatingFeedForward):

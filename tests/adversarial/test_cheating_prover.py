@@ -64,7 +64,7 @@ def swapped(world, tmp_path_factory):
     return replace(world, honest_job=folder)
 
 
-def test_step8_false_terms(swapped, tmp_path):
+def test_step_8_false_terms(swapped, tmp_path):
     """S' of one's own choice, everything else honest: the relation is not zero, and claiming zero does not help."""
 
     class Liar(SwappedTerms):
@@ -78,7 +78,7 @@ def test_step8_false_terms(swapped, tmp_path):
     expect_rejected(verify(honest_instance, tmp_path), 8, "instance")
 
 
-def test_step7_row_commitment_of_another_row(world, tmp_path):
+def test_step_7_row_commitment_of_another_row(world, tmp_path):
     """One row's commitment is to another row than the one the proof uses."""
     rows = sum(len(m) for m in world.source.matrices.by_name.values())
     for index in (0, rows - 1):
@@ -87,7 +87,7 @@ def test_step7_row_commitment_of_another_row(world, tmp_path):
         expect_rejected(verify(with_point(honest, index, other), tmp_path), 7, "input")
 
 
-def test_step7_row_replaced_by_the_prover_itself(world, tmp_path):
+def test_step_7_row_replaced_by_the_prover_itself(world, tmp_path):
     """The prover publishes another row 3 of q from the start, and proves with the real one."""
 
     class Liar(CheatingProver):
@@ -119,7 +119,7 @@ def absorbed_labels(world) -> list[str]:
 
 
 @pytest.mark.parametrize("index", range(29))
-def test_step7_each_absorbed_item_binds_the_challenges(world, tmp_path, index):
+def test_step_7_each_absorbed_item_binds_the_challenges(world, tmp_path, index):
     """A prover that chooses one absorbed item after the challenges: the verifier heard it, so its challenges differ.
 
     The proof's columns are what this prover's transcript gives, so a verifier deaf to the same item would pass step 7.
@@ -188,7 +188,7 @@ class SolvedY(BentArgument):
         return witness
 
 
-def test_step7_y_solved_after_the_challenges(swapped, tmp_path):
+def test_step_7_y_solved_after_the_challenges(swapped, tmp_path):
     """False S', one entry of y_0 solved for: a whole, valid proof of a true relation, about the wrong challenges."""
     cheat = SwappedTerms(swapped, tmp_path, *swapped.row_parts, "encoder-proof")
     cheat.argument, cheat.transcript = SolvedY, Deaf("y/0/u")
@@ -211,7 +211,7 @@ class TailedY(BentArgument):
         return ys
 
 
-def test_step8_y_with_garbage_past_its_length(swapped, tmp_path):
+def test_step_8_y_with_garbage_past_its_length(swapped, tmp_path):
     """rho and rho' are drawn over all M entries; were they zero past e_t, this relation would hold."""
 
     class Liar(SwappedTerms):
@@ -269,7 +269,7 @@ class HiddenWithoutEffect(HiddenDimensions):
         return proof_of(self.world.honest.files, "encoder.json")
 
 
-def test_step8_hidden_dimensions_past_d(world, tmp_path):
+def test_step_8_hidden_dimensions_past_d(world, tmp_path):
     """S', the encoder's run, the y and the rows all agree; only kappa sees that rows do not end at d."""
     cheat = HiddenDimensions(world, tmp_path)
     assert (cheat.source.terms[0] != world.source.terms[0]).any()
@@ -279,7 +279,7 @@ def test_step8_hidden_dimensions_past_d(world, tmp_path):
     expect_rejected(verify(files, tmp_path), 8, "proof")
 
 
-def test_step8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
+def test_step_8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
     """Two rows of X in one bucket of P hide opposite values: a, b, u* and v* end at d, only x* does not."""
 
     class Cancelling(HiddenWithoutEffect):
@@ -302,7 +302,7 @@ def test_step8_hidden_dimensions_that_cancel_inside_a_bucket(world, tmp_path):
 
 
 @pytest.mark.parametrize("part", [1, 2], ids=["U", "V"])
-def test_step8_hidden_dimensions_of_one_factor(world, tmp_path, part):
+def test_step_8_hidden_dimensions_of_one_factor(world, tmp_path, part):
     """q or k alone goes on past d: no product sees that, kappa does. (There is no proof behind the columns.)"""
 
     class OneFactor(HiddenWithoutEffect):

@@ -35,7 +35,7 @@ def test_honest_bundle_is_accepted(world, tmp_path):
     assert all(check.status.value == "passed" for check in report.checks if check.step != 12)  # nobody signed it
 
 
-def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_path):
+def test_step_8_link_proof_of_another_graph_with_the_published_key(world, tmp_path):
     """False terms where the encoder reads, the true ones behind them, and a graph that reads those: its output is 0."""
     count = 6 * world.profile.g**2
     model = reading_late(link_graph(world.profile.size), count, world.profile.size.data_length)
@@ -58,7 +58,7 @@ def test_step8_link_proof_of_another_graph_with_the_published_key(world, tmp_pat
 
 
 @pytest.mark.parametrize("bend", [other_wiring, other_weights])
-def test_step5_encoder_proof_of_another_graph_with_the_published_key(world, tmp_path, bend):
+def test_step_5_encoder_proof_of_another_graph_with_the_published_key(world, tmp_path, bend):
     """Another encoder than the published one, everything else as the protocol says."""
     profile = world.profile
     encoder = onnx.load(str(profile.fpm("encoder.onnx")))
@@ -80,14 +80,14 @@ def test_step5_encoder_proof_of_another_graph_with_the_published_key(world, tmp_
     expect_rejected(verify(files, tmp_path), 5, "proof")
 
 
-def test_step4_encoder_proof_of_another_bundle(world, tmp_path):
+def test_step_4_encoder_proof_of_another_bundle(world, tmp_path):
     """The encoder proof of the example bundle: honest, of the same model, but of another S' commitment."""
     other = (EXAMPLE / "encoder.json").read_bytes()
     assert proof_of({"encoder.json": other}, "encoder.json").instances[:6]
     expect_rejected(verify({**world.honest.files, "encoder.json": other}, tmp_path), 4, "S'")
 
 
-def test_step5_features_of_ones_own_choice(world, tmp_path):
+def test_step_5_features_of_ones_own_choice(world, tmp_path):
     """The honest encoder proof with another public feature."""
 
     def change(document):

@@ -101,7 +101,7 @@ def test_an_honest_prover_refuses_what_is_not_so(pair, honest, tmp_path):
         Honest(pair, tmp_path, honest).run()
 
 
-def test_step8_the_threshold_is_not_reached(pair, honest, tmp_path):
+def test_step_8_the_threshold_is_not_reached(pair, honest, tmp_path):
     """The circuit's true answer: something is missing."""
 
     class Liar(Cheating):
@@ -112,7 +112,7 @@ def test_step8_the_threshold_is_not_reached(pair, honest, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 8, "does not reach the threshold")
 
 
-def test_step7_a_false_bit(pair, honest, tmp_path):
+def test_step_7_a_false_bit(pair, honest, tmp_path):
     """The same, and the last value is called 0."""
 
     class Liar(Cheating):
@@ -126,7 +126,7 @@ def test_step7_a_false_bit(pair, honest, tmp_path):
 
 
 @pytest.mark.parametrize("threshold", ["half", "zero", "negative"])
-def test_step6_another_threshold_than_stated(pair, honest, tmp_path, threshold):
+def test_step_6_another_threshold_than_stated(pair, honest, tmp_path, threshold):
     """A true proof about a threshold of one's own: a lower one, none, or -t modulo p, which every sum reaches."""
 
     class Liar(Cheating):
@@ -141,13 +141,13 @@ def test_step6_another_threshold_than_stated(pair, honest, tmp_path, threshold):
 
 
 @pytest.mark.parametrize("at_least", [849_999, 850_001, 1, 1_000_000])
-def test_step6_the_stated_threshold_edited(honest, tmp_path, at_least):
+def test_step_6_the_stated_threshold_edited(honest, tmp_path, at_least):
     files = relabelled(honest.files, lambda document: document.update(at_least=at_least))
     expect_rejected(verify(files, tmp_path), 6, "another threshold")
 
 
 @pytest.mark.parametrize("at_least", [0, -850_000, 1_000_001, "850000", True, P - 850_000, 2**64])
-def test_step1_no_threshold_at_all(honest, tmp_path, at_least):
+def test_step_1_no_threshold_at_all(honest, tmp_path, at_least):
     files = relabelled(honest.files, lambda document: document.update(at_least=at_least))
     expect_rejected(verify(files, tmp_path), 1, "integer")
 
@@ -167,7 +167,7 @@ def other_graph(profile, what: str) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("what", GRAPHS)
-def test_step7_threshold_graph_with_other_arithmetic(pair, honest, tmp_path, what):
+def test_step_7_threshold_graph_with_other_arithmetic(pair, honest, tmp_path, what):
     """Another graph with the published proving key, for which the bit is 0."""
 
     class Liar(Cheating):
@@ -183,7 +183,7 @@ def test_step7_threshold_graph_with_other_arithmetic(pair, honest, tmp_path, wha
     expect_rejected(verify(made.files, tmp_path), 7, "proof")
 
 
-def test_step8_scale_integers_leave_no_freedom(pair, honest, tmp_path):
+def test_step_8_scale_integers_leave_no_freedom(pair, honest, tmp_path):
     """c_t of one side 3% up in every term: the products grow, and so do the norms, which are public."""
 
     class Liar(Cheating):
@@ -197,7 +197,7 @@ def test_step8_scale_integers_leave_no_freedom(pair, honest, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 8, "norm of term 0 of side a")
 
 
-def test_step6_a_pair_of_ones_own(pair, honest, tmp_path):
+def test_step_6_a_pair_of_ones_own(pair, honest, tmp_path):
     """A true proof that a is like a."""
 
     class Liar(Cheating):
@@ -212,7 +212,7 @@ def test_step6_a_pair_of_ones_own(pair, honest, tmp_path):
 # ---------------------------------------- the challenge
 
 
-def test_step9_projection_without_the_challenge(pair, honest, tmp_path):
+def test_step_9_projection_without_the_challenge(pair, honest, tmp_path):
     """The projection of a comparison without a challenge, which could be drawn again and again before it was named."""
 
     class Liar(Cheating):
@@ -229,12 +229,12 @@ def test_step9_projection_without_the_challenge(pair, honest, tmp_path):
 
 
 @pytest.mark.parametrize("challenge", [hashlib.sha256(b"another").hexdigest(), None])
-def test_step9_replay_under_another_challenge(honest, tmp_path, challenge):
+def test_step_9_replay_under_another_challenge(honest, tmp_path, challenge):
     files = relabelled(honest.files, lambda document: document.update(challenge=challenge))
     expect_rejected(verify(files, tmp_path), 9, "input")
 
 
-def test_step9_link_proofs_of_the_comparison_without_either(honest, tmp_path):
+def test_step_9_link_proofs_of_the_comparison_without_either(honest, tmp_path):
     """The same pair's other comparison: its link proofs do not serve here."""
     other = {name: (ASSETS / "comparison" / name).read_bytes() for name in ("link-a.json", "link-b.json")}
     expect_rejected(verify({**honest.files, **other}, tmp_path), 9, "side a: input")

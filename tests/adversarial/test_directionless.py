@@ -48,7 +48,7 @@ def made(world, tmp_path_factory):
     return cheat, cheat.run().files
 
 
-def test_step9_a_z_without_direction(made, tmp_path):
+def test_step_9_a_z_without_direction(made, tmp_path):
     cheat, files = made
     assert cheat.relation == 0
     report = verify(files, tmp_path)

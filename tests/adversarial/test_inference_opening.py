@@ -90,7 +90,7 @@ def test_the_command(honest, model):
     assert "of the given checkpoint" in result.output and "the maker's word" not in result.output
 
 
-def test_step9_another_gate(feedforward_world, block, model, tmp_path):
+def test_step_9_another_gate(feedforward_world, block, model, tmp_path):
     """One byte of one row of the gate, the rest of the block as it is."""
     gate = block.matrices["gate"].copy()
     gate[31, 7] += 1 if gate[31, 7] < 127 else -1
@@ -101,34 +101,34 @@ def test_step9_another_gate(feedforward_world, block, model, tmp_path):
 
 
 @pytest.mark.parametrize(("position", "role"), list(enumerate(("gate", "up", "down"))))
-def test_step9_another_scale(feedforward_world, block, model, tmp_path, position, role):
+def test_step_9_another_scale(feedforward_world, block, model, tmp_path, position, role):
     """The block's outputs, or what its entries count, stretched by one unit of a scale integer."""
     scale = tuple(c + (at == position) for at, c in enumerate(block.scale))
     report = opened(proven(feedforward_world, replace(block, scale=scale), tmp_path), model)
     expect_rejected(report, 9, f"feedforward.json.scale.{role}: {scale[position]}", f"gives {block.scale[position]}")
 
 
-def test_step9_another_epsilon(feedforward_world, block, model, tmp_path):
+def test_step_9_another_epsilon(feedforward_world, block, model, tmp_path):
     cheat = replace(block, epsilon=block.epsilon + 1)
     report = opened(proven(feedforward_world, cheat, tmp_path), model)
     expect_rejected(report, 9, f"feedforward.json.epsilon: {cheat.epsilon}", f"gives {block.epsilon}")
 
 
 @pytest.mark.parametrize(("key", "value"), [("hidden_act", "gelu"), ("mlp_bias", True), ("mlp_bias", 0)])
-def test_step9_a_checkpoint_that_computes_something_else(honest, tmp_path, key, value):
+def test_step_9_a_checkpoint_that_computes_something_else(honest, tmp_path, key, value):
     """The same tensors behind another activation, or with biases that the proof does not know."""
     report = opened(honest, with_gate(tmp_path / "model", **{key: value}))
     expect_rejected(report, 9, f"{key} is")
 
 
-def test_step9_another_checkpoint_of_the_same_bundle(honest, tmp_path):
+def test_step_9_another_checkpoint_of_the_same_bundle(honest, tmp_path):
     """The bundle opens to both, since no term of the fingerprint has the gate."""
     report = opened(honest, with_gate(tmp_path / "model", seed=6))
     assert report.bundle.opened
     expect_rejected(report, 9)
 
 
-def test_step9_a_config_that_changes_in_between(feedforward_world, block, model, tmp_path):
+def test_step_9_a_config_that_changes_in_between(feedforward_world, block, model, tmp_path):
     """Llama's when the bundle is opened; then Gemma's, whose norms are 1 + w: the gate is the checkpoint's no more."""
     shifted = shutil.copytree(model, tmp_path / "shifted")
     tensors = load_file(shifted / "model.safetensors")

@@ -63,7 +63,7 @@ OTHER_CHOICES = {
 
 
 @pytest.mark.parametrize("field", OTHER_CHOICES)
-def test_step2_statement_differs_from_the_profile(files, tmp_path, field):
+def test_step_2_statement_differs_from_the_profile(files, tmp_path, field):
     report = verify(edit(files, "statement.json", OTHER_CHOICES[field]), tmp_path)
     expect_rejected(report, 2, f"statement.json.{field.split(',')[0]}")
 
@@ -90,14 +90,14 @@ BOUND = {
 
 
 @pytest.mark.parametrize("what", BOUND)
-def test_step7_statement_is_bound_by_the_transcript(files, tmp_path, what):
+def test_step_7_statement_is_bound_by_the_transcript(files, tmp_path, what):
     """Fields that pass step 2 as they are: the challenges, and so the columns, are those of another statement."""
     expect_rejected(verify(edit(files, "statement.json", BOUND[what]), tmp_path), 7, "input")
 
 
 @pytest.mark.parametrize("which", ["S'", *(f"{y}_{t}" for t in (0, 3, 5) for y in ("y", "y'"))])
 @pytest.mark.parametrize("other", ["a row", "the next y"])
-def test_step4_and_7_committed_vectors_swapped(files, rows, tmp_path, which, other):
+def test_step_4_and_7_committed_vectors_swapped(files, rows, tmp_path, which, other):
     """S' and each y replaced by another valid point of the same bundle: step 4 sees S', step 7 the y."""
     if which == "S'":
         index = rows
@@ -108,19 +108,19 @@ def test_step4_and_7_committed_vectors_swapped(files, rows, tmp_path, which, oth
     expect_rejected(verify(with_point(files, index, point), tmp_path), 4 if which == "S'" else 7)
 
 
-def test_step7_two_y_exchanged(files, rows, tmp_path):
+def test_step_7_two_y_exchanged(files, rows, tmp_path):
     first, second = point_at(files, rows + 1), point_at(files, rows + 3)
     expect_rejected(verify(with_point(with_point(files, rows + 1, second), rows + 3, first), tmp_path), 7, "input")
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (1919, 1920), (-2, -1)])
-def test_step7_two_rows_exchanged(files, rows, tmp_path, pair):
+def test_step_7_two_rows_exchanged(files, rows, tmp_path, pair):
     first, second = (index % rows for index in pair)
     swapped = with_point(with_point(files, first, point_at(files, second)), second, point_at(files, first))
     expect_rejected(verify(swapped, tmp_path), 7, "input")
 
 
-def test_step7_a_negated_commitment(files, tmp_path):
+def test_step_7_a_negated_commitment(files, tmp_path):
     """-C is as valid a point as C."""
     point = point_at(files, 40)
     negative = point[:32] + (Q - int.from_bytes(point[32:], "big")).to_bytes(32, "big")
@@ -146,7 +146,7 @@ POINTS = {
 
 @pytest.mark.parametrize("where", ["first row", "a row", "S'", "last y"])
 @pytest.mark.parametrize("what", POINTS)
-def test_step3_bad_points(files, rows, tmp_path, what, where):
+def test_step_3_bad_points(files, rows, tmp_path, what, where):
     index = {"first row": 0, "a row": 2000, "S'": rows, "last y": rows + 12}[where]
     change, words = POINTS[what]
     expect_rejected(verify(with_point(files, index, change(point_at(files, index))), tmp_path), 3, words)
@@ -161,12 +161,12 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("what", COUNTS)
-def test_step3_the_count_is_exact(files, tmp_path, what):
+def test_step_3_the_count_is_exact(files, tmp_path, what):
     changed = {**files, "commitments.bin": COUNTS[what](files["commitments.bin"])}
     expect_rejected(verify(changed, tmp_path), 3, "points instead of")
 
 
-def test_step1_points_are_whole(files, tmp_path):
+def test_step_1_points_are_whole(files, tmp_path):
     changed = {**files, "commitments.bin": files["commitments.bin"][:-1]}
     expect_rejected(verify(changed, tmp_path), 1, "commitments.bin")
 
@@ -206,7 +206,7 @@ def shorter(proof: str) -> str:
 
 @pytest.mark.parametrize("name", ["link.json", "encoder.json"])
 @pytest.mark.parametrize("what", JSON_CHANGES)
-def test_step1_proof_files_are_strict(files, tmp_path, name, what):
+def test_step_1_proof_files_are_strict(files, tmp_path, name, what):
     """What `ezkl.verify` would accept, and what it would trip over, never reaches it."""
     change, words = JSON_CHANGES[what]
     expect_rejected(verify(edit(files, name, change), tmp_path), 1, name, words)
@@ -221,20 +221,20 @@ INSTANCES = {
 
 
 @pytest.mark.parametrize("what", INSTANCES)
-def test_step5_and_8_the_number_of_instances_is_exact(files, tmp_path, what):
+def test_step_5_and_8_the_number_of_instances_is_exact(files, tmp_path, what):
     """Both proofs. (Edited instances of the encoder change the transcript too, but step 5 comes first.)"""
     expect_rejected(verify(edit(files, "encoder.json", INSTANCES[what]), tmp_path), 5, "instances instead of")
     expect_rejected(verify(edit(files, "link.json", INSTANCES[what]), tmp_path), 8, "link.json.instances")
 
 
 @pytest.mark.parametrize("value", [1, P - 1, 2**128])
-def test_step8_the_relation_must_be_zero(files, tmp_path, value):
+def test_step_8_the_relation_must_be_zero(files, tmp_path, value):
     changed = edit(files, "link.json", lambda d: d.update(instances=[f"{value:064x}"]))
     expect_rejected(verify(changed, tmp_path), 8, "link.json.instances")
 
 
 @pytest.mark.parametrize("index", [0, 5, 6, 70, 133])
-def test_step5_every_public_value_is_proven(files, tmp_path, index):
+def test_step_5_every_public_value_is_proven(files, tmp_path, index):
     """A norm or a feature, one unit off."""
 
     def change(document):
@@ -243,33 +243,33 @@ def test_step5_every_public_value_is_proven(files, tmp_path, index):
     expect_rejected(verify(edit(files, "encoder.json", change), tmp_path), 5, "does not verify")
 
 
-def test_step5_norms_exchanged_with_features(files, tmp_path):
+def test_step_5_norms_exchanged_with_features(files, tmp_path):
     changed = edit(files, "encoder.json", lambda d: d["instances"].insert(0, d["instances"].pop()))
     expect_rejected(verify(changed, tmp_path), 5, "does not verify")
 
 
 @pytest.mark.parametrize("position", [0, 63, *(64 * i + 5 for i in range(1, 24)), 64 * 24 - 1])
-def test_step7_a_bit_of_an_input_column(files, tmp_path, position):
+def test_step_7_a_bit_of_an_input_column(files, tmp_path, position):
     report = verify(flipped(files, "link.json", position), tmp_path)
     expect_rejected(report, 7, f"input {position // 64} ")
 
 
 @pytest.mark.parametrize("position", [64 * 24, 64 * 24 + 32, 5000, 20_000, -33, -1])
-def test_step8_a_bit_of_the_rest_of_the_link_proof(files, tmp_path, position):
+def test_step_8_a_bit_of_the_rest_of_the_link_proof(files, tmp_path, position):
     expect_rejected(verify(flipped(files, "link.json", position), tmp_path), 8, "does not verify")
 
 
 @pytest.mark.parametrize("position", [0, 31, 63])
-def test_step4_a_bit_of_the_encoders_column(files, tmp_path, position):
+def test_step_4_a_bit_of_the_encoders_column(files, tmp_path, position):
     expect_rejected(verify(flipped(files, "encoder.json", position), tmp_path), 4, "S'")
 
 
 @pytest.mark.parametrize("position", [64, 1000, 30_000, -33, -1])
-def test_step5_a_bit_of_the_rest_of_the_encoder_proof(files, tmp_path, position):
+def test_step_5_a_bit_of_the_rest_of_the_encoder_proof(files, tmp_path, position):
     expect_rejected(verify(flipped(files, "encoder.json", position), tmp_path), 5, "does not verify")
 
 
-def test_step7_columns_exchanged(files, tmp_path):
+def test_step_7_columns_exchanged(files, tmp_path):
     """Left and right of a slot: the relation is the same."""
 
     def change(document):
@@ -279,7 +279,7 @@ def test_step7_columns_exchanged(files, tmp_path):
     expect_rejected(verify(edit(files, "link.json", change), tmp_path), 7, "input 0 ")
 
 
-def test_step1_the_two_proofs_exchanged(files, tmp_path):
+def test_step_1_the_two_proofs_exchanged(files, tmp_path):
     swapped = {**files, "link.json": files["encoder.json"], "encoder.json": files["link.json"]}
     expect_rejected(verify(swapped, tmp_path), 1, "type")
 
@@ -324,12 +324,12 @@ def test_second_bundle_is_another_proof_of_the_same_fingerprint(files, second):
         (("commitments.bin", "link.json"), 4),
     ],
 )
-def test_step4_and_7_parts_of_two_bundles(files, second, tmp_path, taken, step):
+def test_step_4_and_7_parts_of_two_bundles(files, second, tmp_path, taken, step):
     """Same statement, same rows, same fingerprint, and still nothing of one fits the other."""
     expect_rejected(verify({**files, **{name: second[name] for name in taken}}, tmp_path), step)
 
 
-def test_step7_encoder_proof_and_s_prime_of_another_session(files, second, rows, tmp_path):
+def test_step_7_encoder_proof_and_s_prime_of_another_session(files, second, rows, tmp_path):
     """S' moved over together with its encoder proof: steps 4 to 6 pass, the link proof is about the other S'."""
     moved = with_point({**files, "encoder.json": second["encoder.json"]}, rows, point_at(second, rows))
     expect_rejected(verify(moved, tmp_path), 7, "input")

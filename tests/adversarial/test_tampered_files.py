@@ -63,7 +63,7 @@ CORNERS = [(0, 0, 0), (127, 0, 1), (64, 77, 2), (127, 127, 0)]
 
 
 @pytest.mark.parametrize(("x", "y", "channel"), CORNERS)
-def test_step9_one_pixel_beyond_the_tolerance(profile, files, tmp_path, x, y, channel):
+def test_step_9_one_pixel_beyond_the_tolerance(profile, files, tmp_path, x, y, channel):
     """Two units more than allowed: the honest picture may itself be off by one on another machine."""
     by = profile.document["image"]["tolerance"] + 2
     report = verify(with_pixels(files, shifted(x, y, channel, by)), tmp_path)
@@ -71,14 +71,14 @@ def test_step9_one_pixel_beyond_the_tolerance(profile, files, tmp_path, x, y, ch
 
 
 @pytest.mark.parametrize(("x", "y", "channel"), CORNERS[:2])
-def test_step9_one_pixel_within_the_tolerance(profile, files, tmp_path, x, y, channel):
+def test_step_9_one_pixel_within_the_tolerance(profile, files, tmp_path, x, y, channel):
     by = profile.document["image"]["tolerance"] - 1
     changed = with_pixels(files, shifted(x, y, channel, by))
     assert changed["fingerprint.png"] != files["fingerprint.png"]
     assert verify(changed, tmp_path).verdict == "accepted"
 
 
-def test_step9_picture_of_another_model(profile, files, tmp_path):
+def test_step_9_picture_of_another_model(profile, files, tmp_path):
     """G of another z, drawn by the published generator: a picture that could be somebody's, and is not this one's."""
     from prover.fingerprint.picture import picture_of
 
@@ -111,7 +111,7 @@ def with_chunk(data: bytes, kind: bytes, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("what", PICTURES)
-def test_step1_and_9_other_pictures(files, tmp_path, what):
+def test_step_1_and_9_other_pictures(files, tmp_path, what):
     step, make, words = PICTURES[what]
     expect_rejected(verify({**files, "fingerprint.png": make(pixels_of(files))}, tmp_path), step, words)
 
@@ -169,7 +169,7 @@ def edited(data: bytes, change) -> bytes:
 
 
 @pytest.mark.parametrize("what", SPELLINGS)
-def test_step1_one_spelling_only(files, tmp_path, what):
+def test_step_1_one_spelling_only(files, tmp_path, what):
     change, words = SPELLINGS[what]
     changed = respelt(files, change)
     assert changed != files
@@ -177,7 +177,7 @@ def test_step1_one_spelling_only(files, tmp_path, what):
 
 
 @pytest.mark.parametrize("name", ["link.json", "encoder.json"])
-def test_step1_duplicate_keys_in_proof_files(files, tmp_path, name):
+def test_step_1_duplicate_keys_in_proof_files(files, tmp_path, name):
     """ezkl or a script could read the first of two proofs, the verifier the second."""
     data = files[name].replace(b'{"instances":', b'{"instances":[],"instances":', 1)
     expect_rejected(verify({**files, name: data}, tmp_path), 1, name, "twice")

@@ -42,19 +42,19 @@ def world(feedforward_world):
         (put("epsilon", "0"), "epsilon"),
     ],
 )
-def test_step3_the_statement(world, tmp_path, change, words):
+def test_step_3_the_statement(world, tmp_path, change, words):
     expect_rejected(verify(edit(world.files, "feedforward.json", change), tmp_path), 3, words)
 
 
 @pytest.mark.parametrize(
     "change", [put("scale", "gate", "35"), put("scale", "down", "1"), put("epsilon", "1"), put("layer", LAYER - 1)]
 )
-def test_step6_an_edited_statement(world, tmp_path, change):
+def test_step_6_an_edited_statement(world, tmp_path, change):
     """Other numbers in range, or the other committed block: the challenges are others."""
     expect_rejected(verify(edit(world.files, "feedforward.json", change), tmp_path), 6, "instances")
 
 
-def test_step6_edited_activations(world, tmp_path):
+def test_step_6_edited_activations(world, tmp_path):
     data = bytearray(world.files["activations.bin"])
     data[7] ^= 1
     expect_rejected(verify({**world.files, "activations.bin": bytes(data)}, tmp_path), 6, "instances")
@@ -64,7 +64,7 @@ def test_step6_edited_activations(world, tmp_path):
 
 
 @pytest.mark.parametrize(("where", "value"), [(0, 1 << 40), (0, -(1 << 40)), (128, 1 << 62), (255, -(1 << 62))])
-def test_step3_integers_that_are_too_large(world, tmp_path, where, value):
+def test_step_3_integers_that_are_too_large(world, tmp_path, where, value):
     data = bytearray(world.files["activations.bin"])
     data[8 * where : 8 * where + 8] = value.to_bytes(8, "big", signed=True)
     expect_rejected(verify({**world.files, "activations.bin": bytes(data)}, tmp_path), 3, "activations.bin")
@@ -79,13 +79,13 @@ def test_step3_integers_that_are_too_large(world, tmp_path, where, value):
     ],
 )
 @pytest.mark.parametrize("index", [0, 47, 48, 52])
-def test_step4_bad_points(world, tmp_path, point, words, index):
+def test_step_4_bad_points(world, tmp_path, point, words, index):
     data = bytearray(world.files["points.bin"])
     data[64 * index : 64 * index + 64] = point
     expect_rejected(verify({**world.files, "points.bin": bytes(data)}, tmp_path), 4, words)
 
 
-def test_step6_another_gate_row(world, tmp_path):
+def test_step_6_another_gate_row(world, tmp_path):
     """A gate row that is another's: a point on the curve, absorbed."""
     data = bytearray(world.files["points.bin"])
     data[:64], data[64:128] = data[64:128], data[:64]
@@ -116,7 +116,7 @@ def test_replay_for_another_bundle(world, tmp_path):
     expect_rejected(verify(edit(world.files, "feedforward.json", change), tmp_path, other), 6, "instances")
 
 
-def test_a_rejected_or_undecided_bundle(world, tmp_path):
+def test_step_2_a_rejected_or_undecided_bundle(world, tmp_path):
     """Step 2: what the bundle is, the proof about it is too."""
     broken = tmp_path / "broken"
     broken.mkdir()

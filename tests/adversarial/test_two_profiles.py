@@ -44,7 +44,7 @@ def test_the_example_of_large_is_accepted_and_shows_the_same_picture(tmp_path):
     assert np.abs(ours - theirs).max() <= 2
 
 
-def test_step1_one_profiles_name_with_the_others_digest(tmp_path):
+def test_step_1_one_profiles_name_with_the_others_digest(tmp_path):
     """No older or newer version of either: a contradiction, so it is rejected and not undecided."""
     for files, name in ((example_of_large(), "tiny-dev"), (example(), "large-dev")):
         report = verify(edit(files, "statement.json", put("profile", "name", name)), tmp_path)
@@ -56,7 +56,7 @@ def claim(profile) -> Callable[[dict], None]:
     return put("profile", {"name": profile.name, "sha256": profile.sha256})
 
 
-def test_step1_a_proof_of_large_under_tiny(tmp_path):
+def test_step_1_a_proof_of_large_under_tiny(tmp_path):
     report = verify(edit(example_of_large(), "statement.json", claim(SMALL)), tmp_path)
     expect_rejected(report, 1, "encoder.json.proof", "expected")
 
@@ -73,19 +73,19 @@ def with_lengths_of_large(files: dict[str, bytes]) -> dict[str, bytes]:
     return files
 
 
-def test_step1_the_proofs_have_other_lengths(tmp_path):
+def test_step_1_the_proofs_have_other_lengths(tmp_path):
     assert SMALL.document["circuits"]["encoder"]["proof_bytes"] != LARGE.document["circuits"]["encoder"]["proof_bytes"]
     report = verify(edit(example(), "statement.json", claim(LARGE)), tmp_path)
     expect_rejected(report, 1, "encoder.json.proof", "expected")
 
 
-def test_step2_the_statement_is_pinned_to_the_profile_it_names(tmp_path):
+def test_step_2_the_statement_is_pinned_to_the_profile_it_names(tmp_path):
     files = with_lengths_of_large(example())
     report = verify(edit(files, "statement.json", claim(LARGE)), tmp_path)
     expect_rejected(report, 2, "statement.json.size_class")
 
 
-def test_step4_a_statement_rewritten_for_the_other_profile(tmp_path):
+def test_step_4_a_statement_rewritten_for_the_other_profile(tmp_path):
     """Every pinned field is the other profile's: the proofs are still about vectors of the first."""
 
     def rewrite(statement: dict) -> None:

@@ -66,7 +66,7 @@ def test_late_seed_needs_both_and_no_order():
     assert len({late_seed(a, b), late_seed(a, c), late_seed(b, c), late_seed(a, a)}) == 4
 
 
-def test_norms_and_products_within_bounds(circuit):
+def test_step_8_norms_and_products_within_bounds(circuit):
     target = circuit.g**2 << circuit.scale
     good = [target] * 12 + [target // 2] * 6
     c = [[1 << 20] * 6] * 2

@@ -110,7 +110,7 @@ def test_undecided_without_trust_in_the_srs(comparison):
 # ---------------------------------------- rejected
 
 
-def test_a_rejected_bundle_rejects_the_comparison(comparison, tmp_path):
+def test_step_2_and_3_a_rejected_bundle_rejects_the_comparison(comparison, tmp_path):
     bad = tmp_path / "bad"
     shutil.copytree(BUNDLES[1], bad)
     edit(bad / "encoder.json", lambda d: d["instances"].__setitem__(0, f"{5:064x}"))
@@ -138,19 +138,19 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_step4_statement(comparison, field):
+def test_step_4_statement(comparison, field):
     edit(comparison / "comparison.json", FIELDS[field])
     rejected(verify(comparison), 4, f"comparison.json.{field}")
 
 
-def test_step4_an_unknown_circuit_is_undecided(comparison):
+def test_step_4_an_unknown_circuit_is_undecided(comparison):
     edit(comparison / "comparison.json", lambda d: d["circuit"].update(name="newer"))
     report = verify(comparison)
     assert (report.verdict, report.failure.code) == ("undecided", "unknown-circuit")
 
 
 @pytest.mark.parametrize("name", ["link-a.json", "link-b.json", "similarity.json"])
-def test_step4_proofs_of_another_length(comparison, name):
+def test_step_4_proofs_of_another_length(comparison, name):
     def shorter(document):
         document["proof"] = base64.b64encode(base64.b64decode(document["proof"])[:-32]).decode()
 
@@ -167,14 +167,14 @@ BAD_POINTS = {
 
 @pytest.mark.parametrize("what", BAD_POINTS)
 @pytest.mark.parametrize("index", [0, 25])
-def test_step5_points(comparison, what, index):
+def test_step_5_points(comparison, what, index):
     data = bytearray((comparison / "points.bin").read_bytes())
     data[64 * index : 64 * index + 64] = BAD_POINTS[what]
     (comparison / "points.bin").write_bytes(bytes(data))
     rejected(verify(comparison), 5, f"points.bin, point {index}")
 
 
-def test_step6_swapped_points_of_s(comparison):
+def test_step_6_swapped_points_of_s(comparison):
     data = (comparison / "points.bin").read_bytes()
     side = 13 * 64
     (comparison / "points.bin").write_bytes(data[side : side + 64] + data[64:side] + data[:64] + data[side + 64 :])
@@ -182,7 +182,7 @@ def test_step6_swapped_points_of_s(comparison):
 
 
 @pytest.mark.parametrize("index", [0, 6, 12, 17])
-def test_step7_other_sums(comparison, index):
+def test_step_7_other_sums(comparison, index):
     def change(document):
         document["instances"][index] = f"{int(document['instances'][index], 16) + 1:064x}"
 
@@ -196,30 +196,30 @@ def test_another_number_of_sums(comparison, how):
     rejected(verify(comparison), 4, "instances instead of 18")
 
 
-def test_step9_a_link_proof_used_twice(comparison):
+def test_step_9_a_link_proof_used_twice(comparison):
     shutil.copy(comparison / "link-a.json", comparison / "link-b.json")
     rejected(verify(comparison), 9, "side b: input")
 
 
-def test_step9_the_link_proof_of_the_bundle_itself(comparison):
+def test_step_9_the_link_proof_of_the_bundle_itself(comparison):
     shutil.copy(BUNDLES[0] / "link.json", comparison / "link-a.json")
     rejected(verify(comparison), 9, "side a: input")
 
 
-def test_step9_y_of_the_other_side(comparison):
+def test_step_9_y_of_the_other_side(comparison):
     data = bytearray((comparison / "points.bin").read_bytes())
     data[64:128] = data[14 * 64 : 15 * 64]
     (comparison / "points.bin").write_bytes(bytes(data))
     rejected(verify(comparison), 9, "side a: input")
 
 
-def test_step10_another_instance(comparison):
+def test_step_10_another_instance(comparison):
     edit(comparison / "link-b.json", lambda d: d.update(instances=[f"{1:064x}"]))
     rejected(verify(comparison), 10, "link-b.json.instances")
 
 
 @pytest.mark.parametrize("side", "ab")
-def test_step10_a_damaged_proof(comparison, side):
+def test_step_10_a_damaged_proof(comparison, side):
     def flip(document):
         proof = bytearray(base64.b64decode(document["proof"]))
         proof[-5] ^= 1
@@ -233,7 +233,7 @@ def test_step10_a_damaged_proof(comparison, side):
 
 
 @pytest.mark.parametrize("name", COMPARISON.files)
-def test_step1_a_file_missing_or_too_large(comparison, name):
+def test_step_1_a_file_missing_or_too_large(comparison, name):
     data = (comparison / name).read_bytes()
     with (comparison / name).open("r+b") as stream:
         stream.truncate(COMPARISON.files[name] + 1)  # sparse: costs nothing
@@ -246,7 +246,7 @@ def test_step1_a_file_missing_or_too_large(comparison, name):
 
 
 @pytest.mark.parametrize("name", ["comparison.json", "link-a.json", "similarity.json"])
-def test_step1_json_has_one_meaning(comparison, name):
+def test_step_1_json_has_one_meaning(comparison, name):
     path = comparison / name
     good = path.read_bytes()
     path.write_bytes(good[:-1] + b',"type":"x"}')
@@ -257,7 +257,7 @@ def test_step1_json_has_one_meaning(comparison, name):
     assert verify(comparison).verdict == "undecided"
 
 
-def test_step1_statement_is_canonical_and_of_a_known_version(comparison):
+def test_step_1_statement_is_canonical_and_of_a_known_version(comparison):
     path = comparison / "comparison.json"
     good = path.read_bytes()
     path.write_bytes(json.dumps(json.loads(good)).encode())
@@ -269,7 +269,7 @@ def test_step1_statement_is_canonical_and_of_a_known_version(comparison):
     assert report.verdict == "undecided" and isinstance(report.failure, UnknownVersion)
 
 
-def test_step1_points_are_exactly_26(comparison):
+def test_step_1_points_are_exactly_26(comparison):
     path = comparison / "points.bin"
     path.write_bytes(path.read_bytes()[:-64])
     rejected(verify(comparison), 1, "points.bin")

@@ -29,7 +29,7 @@ def bound(profile, c: int) -> Fraction:
 @pytest.mark.parametrize("c", [1024, 99_999, 2**32 - 1])
 @pytest.mark.parametrize("term", range(6))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_norms_have_exact_bounds(profile, c, term, sign):
+def test_step_6_norms_have_exact_bounds(profile, c, term, sign):
     target = encoder.norm_target(profile)
     edge = int(bound(profile, c))  # floor: the last integer within
     norms = [target] * 6

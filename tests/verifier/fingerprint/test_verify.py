@@ -43,7 +43,7 @@ def test_a_zip_of_it_is_accepted(bundle, verify, tmp_path):
     assert verify(path).verdict == "accepted"
 
 
-def test_a_development_srs_is_undecided_without_the_flag(bundle, verify):
+def test_step_10_a_development_srs_is_undecided_without_the_flag(bundle, verify):
     report = verify(bundle, allow_development_srs=False)
     assert (report.verdict, report.failure.step, report.exit_code) == ("undecided", 10, 3)
     assert report.failure.code == "untrusted-srs"

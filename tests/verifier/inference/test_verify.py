@@ -133,7 +133,7 @@ def test_what_is_taken_for_a_proof(tmp_path):
         ("link.json", b"\xff", Unreadable),
     ],
 )
-def test_files_that_are_no_such_file(name, data, kind):
+def test_step_1_files_that_are_no_such_file(name, data, kind):
     files = dict(read_files(PROOF, FEED_FORWARD))
     with pytest.raises(kind, match=name.partition(".")[0]):
         parse_feed_forward({**files, name: data})

@@ -59,7 +59,7 @@ def test_the_checkpoint_opens_it(bundle, verify, model):
         ("model.layers.2.post_attention_layernorm.weight", "layers.2.up, row "),
     ],
 )
-def test_one_changed_weight_is_named(bundle, verify, model, tensor, named):
+def test_step_11_one_changed_weight_is_named(bundle, verify, model, tensor, named):
     header, raw = read_safetensors(model / "model.safetensors")
     begin = header[tensor]["data_offsets"][0]
     size = {"F32": 4, "F16": 2, "BF16": 2}[header[tensor]["dtype"]]

@@ -308,7 +308,7 @@ def signed(bundle, verify):
     return bundle
 
 
-def test_verdicts_of_a_signed_bundle(signed, verify, tmp_path):
+def test_step_12_verdicts_of_a_signed_bundle(signed, verify, tmp_path):
     mine, other = Identity(keyid=keyid(ED25519)), Identity(keyid=keyid(OTHER))
     report = verify(signed, identity=mine)
     assert (report.verdict, report.identity, report.signer) == ("accepted", keyid(ED25519), keyid(ED25519))
@@ -333,7 +333,7 @@ def test_a_signature_does_not_make_up_for_a_proof(signed, verify):
     assert (report.verdict, report.failure.step, report.identity) == ("rejected", 3, None)
 
 
-def test_an_unsigned_bundle_with_an_identity_is_undecided(bundle, verify):
+def test_step_12_an_unsigned_bundle_with_an_identity_is_undecided(bundle, verify):
     report = verify(bundle, identity=Identity(keyid=keyid(ED25519)))
     assert (report.verdict, report.failure.step, report.failure.code) == ("undecided", 12, "unsigned")
 
