@@ -74,6 +74,8 @@ READS: dict[tuple[str, str, str], str] = {
     ("profile", "trusted_section", "path.open"): "the read below",
     ("profile", "trusted_section", "stream.read"): "MAX_TRUST_BYTES",
     ("strict_json", "Reader.array", "read"): "no read: what parses an item",
+    ("workers", "Keys.check_settings", "self._settings.open"): "the read below",
+    ("workers", "Keys.check_settings", "stream.read"): "MAX_PROFILE_FILE_BYTES",
     ("workers", "Lane._crashed", "log.read"): "MAX_CHILD_LOG_BYTES",
     ("workers", "Lane._crashed", "self._log.open"): "the read below",
     ("workers", "Lane._listen", "process.stdout.readline"): "MAX_CHILD_ANSWER_BYTES",
