@@ -48,7 +48,7 @@ FIVE = "05" + "00" * 31
 
 
 def test_a_proof_is_its_bytes_and_its_public_values(inner_proof):
-    """Nothing else that ezkl writes comes back from the worker, so nothing else is kept (protocol.md, section 9)."""
+    """Nothing else that ezkl writes comes back from the worker, so nothing else is kept (protocol.md, section 7)."""
     assert set(inner_proof) == {"proof", "instances"}
     kept = json.loads(Proof.from_worker(inner_proof).document("application/vnd.huref-zk.link+json;version=1"))
     assert set(kept) == {"type", "proof", "instances"}
