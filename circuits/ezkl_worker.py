@@ -1,7 +1,7 @@
 """The only module of the prover's side that talks to ezkl, always in a child process.
 
-Why a child: malformed files make ezkl panic or run for minutes, `prove` can deadlock with Python's logging, and a
-killed run must leave nothing half done. The child runs `python -m circuits.ezkl_worker JOB`; it disables logging,
+Why a child: ezkl was seen to panic, to run for minutes and to stand still (docs/ezkl-notes.md), and a killed run must
+leave nothing half done. The child runs `python -m circuits.ezkl_worker JOB`; it disables logging,
 limits its own memory, and writes its answer to a file.
 """
 
@@ -86,9 +86,9 @@ def call(function: str, *, time_limit_s: float, threads: int = 0, **arguments: A
 def _watch(process: subprocess.Popen[bytes], function: str, time_limit_s: float) -> str | None:
     """Wait for the child; returns what it wrote on stderr, or None after killing one that had stopped moving.
 
-    ezkl holds Python's lock while it proves; a thread of its own that wants to log then waits for ever, even with
-    disabled. Such a thread asks for the lock 200 times a second, about 0.3% of a core each: a stalled child
-    uses some processor time, but little, and reads and writes nothing.
+    In the deadlock that was seen, threads of ezkl's own wait for Python's lock. Such a thread asks for it 200 times a
+    second, about 0.3% of a core each: a stalled child uses some processor time, but little, and reads and writes
+    nothing.
 
     On a machine with too much to do a healthy child gets as little. But that one uses each turn it gets to the end,
     or waits for one; a thread that asks for a lock goes back to sleep at once.
@@ -239,7 +239,7 @@ def _prove(
     import ezkl
 
     answer = _prove_unchecked(vectors, lengths, compiled, pk, vk, settings, srs)
-    # ezkl.prove may return an invalid proof, for instance when a value left its calibrated range.
+    # ezkl.prove may return an invalid proof
     _require(ezkl.verify("proof.json", settings, vk, srs), "verify")
     return answer
 
@@ -312,7 +312,7 @@ def _end_with(parent: int) -> None:
 
 def main(job_path: str) -> None:
     """Entry point of the child."""
-    logging.disable(logging.CRITICAL)  # ezkl logs through Python while it holds the GIL
+    logging.disable(logging.CRITICAL)  # ezkl logs through Python, for which it needs Python's lock
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     job = json.loads(Path(job_path).read_text())

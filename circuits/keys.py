@@ -65,7 +65,7 @@ def run_args(circuit: str, size: SizeClass) -> dict[str, Any]:
         "input_scale": 0,
         "logrows": size.k,
         "ignore_range_check_inputs_outputs": True,  # field elements of full size go in; the graph checks what it must
-        "disable_freivalds": True,  # ezkl's default leaves matrix products untied to the constraints: unsound
+        "disable_freivalds": True,  # without it a proof says nothing of matrix products
         "check_mode": "UNSAFE",  # halo2's own checks of a witness, slow; the proof is verified instead
     }
     if circuit == "link":
@@ -104,9 +104,12 @@ def check_settings(path: Path, circuit: str, size: SizeClass) -> None:
     `decomp_base ** decomp_legs` is what a range check admits: settings of another base or number of legs are another
     relation, though all else is the same.
     """
-    settings = json.loads(path.read_text())
-    found = {**settings["run_args"], "einsum_params.total_einsum_col_size": None}
-    found["einsum_params.total_einsum_col_size"] = settings["einsum_params"]["total_einsum_col_size"]
+    try:
+        settings = json.loads(path.read_text())
+        found = {**settings["run_args"]}
+        found["einsum_params.total_einsum_col_size"] = settings["einsum_params"]["total_einsum_col_size"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CircuitError(f"{path}: not settings of a circuit ({type(error).__name__})", step="settings") from None
     wanted = {**run_args(circuit, size), "einsum_params.total_einsum_col_size": 0}
     wrong = []
     for name, value in wanted.items():
@@ -138,8 +141,10 @@ def published_circuit(profile: Profile, circuit: str) -> Published:
 def key_of(circuit: Published, notice: Callable[[str], None] = lambda _: None) -> ProvingKey:
     """The proving key of a published circuit, from the cache or built now (`notice` is told how long that takes).
 
-    Raises CircuitError when the verification key that comes out is not the published one.
+    Raises CircuitError for settings that `check_settings` refuses, also beside a key that is there already, and when
+    the verification key that comes out is not the published one.
     """
+    check_settings(circuit.files.settings, circuit.files.name, circuit.size)
     folder = cache_folder() / "keys" / circuit.vk_sha256
     key = ProvingKey(folder / "pk.key", folder / "circuit.ezkl")
     if key.is_there():

@@ -40,7 +40,7 @@ class Stateful:
 
 
 def set_of_names(values: object) -> set[str]:
-    """A set from a list of texts. ValueError for anything else, whose hash might recurse."""
+    """A set from a list of texts. ValueError for anything else: nothing is hashed but names."""
     if type(values) is not list or not all(type(v) is str for v in values):
         raise ValueError("a set of something else than names")
     return set(values)
@@ -156,7 +156,7 @@ class Machine:
             target.extend(items)
         elif type(target) is dict and name.startswith("SETITEM"):
             for key, value in zip(items[::2], items[1::2], strict=True):
-                if type(key) is not str:  # a deep tuple's hash would recurse
+                if type(key) is not str:  # nothing is hashed but names
                     raise TypeError("a dictionary's key that is not a name")
                 target[key] = value
         elif type(target) is set and name == "ADDITEMS":

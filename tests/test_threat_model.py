@@ -40,6 +40,19 @@ def test_what_it_names_exists(name):
     assert exists(name)
 
 
+def test_the_notes_on_ezkl_name_tests_that_exist():
+    """Every rule has one. Lines end at 100 characters."""
+    page = (ROOT / "docs" / "ezkl-notes.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 30
+    assert named <= EVERYWHERE
+    assert max(map(len, page.splitlines())) <= 100
+    rules, _, rest = page.partition("## Choices in the circuits")
+    for part in rules.split("\n\n**")[1:]:
+        assert re.search(r"Rule: ", part) and re.search(r"`test_\w+`|Same test", part), part
+    assert rest
+
+
 def test_nothing_else_exists():
     """The control: the names are looked for in the right places."""
     assert len(NAMED) > 60

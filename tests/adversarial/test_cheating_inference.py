@@ -11,13 +11,16 @@ import numpy as np
 import onnx
 import pytest
 
-from circuits import ezkl_worker
-from circuits.activation_circuit import activation_graph
+from circuits import ezkl_worker, keys
+from circuits.activation_circuit import CIRCUIT, activation_graph
+from circuits.errors import CheckpointError
 from circuits.size_classes import FIELD_MODULUS as P
+from prover.fingerprint.artefact import Proof
 from prover.inference.fixed_point import hidden
 from prover.inference.prove import ACTIVATION_TYPE
 from tests.adversarial.cheats import edit, expect_rejected, put
 from tests.adversarial.inference_cheats import CheatingFeedForward, DeafFeedForward, verify
+from tests.circuits.small import compile_graph
 from tests.toy_inference import COUNT, LAYER
 
 
@@ -184,26 +187,38 @@ def test_step_6_an_up_entry_that_is_a_fraction(world, tmp_path):
     expect_rejected(verify(made.files, tmp_path), 6, "proof")
 
 
-def test_step_6_a_gate_entry_outside_the_table(world, tmp_path, monkeypatch):
-    """Beyond the sigmoid's table a prover might write any value; the lookup has no such row, and ezkl deadlocks."""
+def test_an_honest_prover_refuses_a_gate_entry_outside_the_table(world, tmp_path):
+    """Before anything is committed or proven."""
+    steep = replace(world.block, scale=(1 << 14, *world.block.scale[1:]))
+    prover = CheatingFeedForward(replace(world, block=steep), tmp_path)
+    with pytest.raises(CheckpointError, match=r"gate: an activation is \d+ units, the circuit admits 248"):
+        prover.compute()
+
+
+def test_step_6_a_gate_entry_outside_the_table(world, tmp_path):
+    """A circuit of the prover's own whose table reaches further, and its own key: another table is another key."""
+    limit, beyond = world.circuit.scale.limit, 40
+    shifted = {"lookup_range": [beyond - limit, beyond + limit]}  # as long as the published one
+    graph = activation_graph(world.profile.size, world.circuit.entries)
+    args = {**keys.run_args(CIRCUIT, world.profile.size), **shifted}
+    own = compile_graph(graph, tmp_path / "own", world.profile.srs, CIRCUIT, **args).set_up()
 
     class Liar(CheatingFeedForward):
         linked = False
 
         def bend(self, values):
             gates = [list(row) for row in values.gate]
-            gates[0][0] = 4 << self.size.k
-            return replace(values, gate=gates)
+            gates[0][0] = limit + beyond
+            return consistent(replace(values, gate=gates), world)
 
         def activation_proof(self, vectors):
-            with monkeypatch.context() as impatient:  # here alone: what else ezkl does has the patience it is given
-                impatient.setattr(ezkl_worker, "STALL_S", 4.0)
-                impatient.setattr(ezkl_worker, "MAX_STALLS", 1)
-                return super().activation_proof(vectors)
+            proof = Proof.from_worker(own.prove(vectors))
+            self.instances = proof.instances
+            return proof
 
     cheat = Liar(world, tmp_path)
     made = cheat.run()
-    assert cheat.refused
+    assert cheat.instances == cheat.expected()
     expect_rejected(verify(made.files, tmp_path), 6, "proof")
 
 

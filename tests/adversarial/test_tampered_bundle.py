@@ -207,7 +207,7 @@ def shorter(proof: str) -> str:
 @pytest.mark.parametrize("name", ["link.json", "encoder.json"])
 @pytest.mark.parametrize("what", JSON_CHANGES)
 def test_step_1_proof_files_are_strict(files, tmp_path, name, what):
-    """What `ezkl.verify` would accept, and what it would trip over, never reaches it."""
+    """ezkl gets nothing but what was parsed here, in one form."""
     change, words = JSON_CHANGES[what]
     expect_rejected(verify(edit(files, name, change), tmp_path), 1, name, words)
 

@@ -1,9 +1,10 @@
-"""What else ezkl 23.0.5 does: what `verify` ignores, determinism, curve files, crashes and hangs."""
+"""What else ezkl 23.0.5 does, and this project's guards: proofs, determinism, curve files, child processes."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 from py_ecc import optimized_bn128 as curve
 
-from circuits import ezkl_worker, srs
+from circuits import ezkl_worker
 from circuits.curve_files import (
+    file_size,
     from_file_form,
     read_curve_file,
     scalars,
@@ -24,11 +26,12 @@ from circuits.curve_files import (
     write_bases,
 )
 from circuits.digests import sha256_file
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, StorageError
 from circuits.points import IDENTITY, negate
-from circuits.profiles import CIRCUITS
+from circuits.profiles import CIRCUITS, load_profile, profiles_folder
 from circuits.size_classes import FIELD_MODULUS as P
-from tests.circuits.slow_curve import from_ecc, lagrange_points, sum_of_products, to_ecc
+from prover.fingerprint.artefact import Proof
+from tests.circuits.slow_curve import from_ecc, sum_of_products, to_ecc
 from tests.circuits.small import (
     TIME_LIMIT_S,
     USABLE_ROWS,
@@ -37,53 +40,25 @@ from tests.circuits.small import (
     ezkl_accepts,
     proof_file,
 )
+from tests.conftest import ROOT
 
-# ---------------------------------------- what ezkl.verify accepts that we must not
+# ---------------------------------------- what a proof is
 
 FIVE = "05" + "00" * 31
-IGNORED = {
-    "hex_proof of another proof": {"hex_proof": "0x" + "00" * 64},
-    "pretty_public_inputs that say another value": {
-        "pretty_public_inputs": {
-            "rescaled_inputs": [],
-            "inputs": [],
-            "processed_inputs": [],
-            "processed_params": [],
-            "processed_outputs": [],
-            "rescaled_outputs": [["5"]],
-            "outputs": [["0x05"]],
-        }
-    },
-}
 
 
-@pytest.mark.parametrize("what", IGNORED)
-def test_verify_ignores_what_people_read(folder, inner, inner_proof, what):
-    """Why link.json and encoder.json have no such fields, and the verifier refuses them."""
-    proof = proof_file(folder / "edited", inner_proof, **IGNORED[what])
-    assert ezkl_accepts([(proof, inner.settings, inner.vk, inner.srs)]) == [True]
-
-
-def test_verify_ignores_trailing_bytes_and_scales(folder, inner, inner_proof):
-    """Why lengths are exact, and settings.json is pinned by digest together with the key."""
-    longer = proof_file(folder / "longer", inner_proof, proof=[*bytes.fromhex(inner_proof["proof"]), 1, 2, 3])
-    honest = proof_file(folder / "honest", inner_proof)
-    vk, settings = folder / "longer.vk", folder / "scales.json"
-    vk.write_bytes(inner.vk.read_bytes() + b"more")
-    document = json.loads(inner.settings.read_text())
-    document["model_output_scales"] = [7]
-    document["run_args"]["input_scale"] = 9
-    settings.write_text(json.dumps(document))
-    jobs = [
-        (longer, inner.settings, inner.vk, inner.srs),
-        (honest, inner.settings, vk, inner.srs),
-        (honest, settings, inner.vk, inner.srs),
-    ]
-    assert ezkl_accepts(jobs) == [True, True, True]
+def test_a_proof_is_its_bytes_and_its_public_values(inner_proof):
+    """Nothing else that ezkl writes comes back from the worker, so nothing else is kept (protocol.md, section 7)."""
+    assert set(inner_proof) == {"proof", "instances"}
+    kept = json.loads(Proof.from_worker(inner_proof).document("application/vnd.huref-zk.link+json;version=1"))
+    assert set(kept) == {"type", "proof", "instances"}
 
 
 def test_verify_does_compare_proof_and_instances(folder, inner, inner_proof):
-    """The control: ezkl refuses a cut proof, a flipped bit, another value, no value."""
+    """ezkl refuses a cut proof, a flipped bit, another value, no value. All else the verifier's parser refuses.
+
+    That is tests/adversarial/test_tampered_bundle.py, `test_step_1_proof_files_are_strict`.
+    """
     proof, instances = bytes.fromhex(inner_proof["proof"]), inner_proof["instances"]
     flipped = bytearray(proof)
     flipped[200] ^= 1
@@ -127,12 +102,23 @@ def test_settings_are_published_not_generated(profile):
 # ---------------------------------------- curve files
 
 
-def test_commit_with_the_srs_of_another_k_is_silently_wrong(folder, inner):
-    """Why a size class names exactly one SRS file, and B and C are never computed with a larger one."""
-    larger = folder / "k9.srs"
-    srs.generate_development(larger, K + 1)
-    assert inner.commit([[1, 2, 3]], srs=larger) != inner.commit([[1, 2, 3]])
-    assert sum_of_products([1, 2, 3], lagrange_points(larger, 3)) not in inner.commit([[1, 2, 3]], srs=larger)
+def spoilt(folder: Path, file: str, data: bytes) -> Path:
+    """A copy of the published profile with one file replaced."""
+    for part in ("tiny-dev", "fpm"):
+        shutil.copytree(profiles_folder() / part, folder / part)
+    (folder / "tiny-dev" / file).write_bytes(data)
+    return folder / "tiny-dev"
+
+
+def test_the_srs_of_another_k_is_refused(tmp_path, monkeypatch):
+    """A size class names exactly one SRS file: B and C are never computed with a larger one."""
+    larger = tmp_path / "k13.srs"
+    larger.write_bytes((13).to_bytes(4, "little") + bytes(file_size(13) - 4))
+    assert read_curve_file(larger).k == 13
+    folder = spoilt(tmp_path, "srs/k12.srs", larger.read_bytes())
+    monkeypatch.setattr(ezkl_worker, "call", lambda *_, **__: pytest.fail("ezkl was called"))
+    with pytest.raises(CircuitError, match=r"k12\.srs: not the file that .* names by digest"):
+        load_profile(folder)
 
 
 def bases_over(points: list[bytes], inner: Circuit, path):
@@ -181,38 +167,74 @@ def test_file_form_round_trips(small_srs):
 # ---------------------------------------- crashes and hangs
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 5000], ids=["empty", "nonsense", "ones"])
-@pytest.mark.parametrize("which", ["vk", "settings", "srs"])
-def test_malformed_files_are_typed_errors(inner, tmp_path, which, content):
-    """ezkl panics on some of these, which `except Exception` may not catch: a CircuitError all the same."""
-    (tmp_path / "bad").write_bytes(content)
-    (tmp_path / "message").write_bytes(bytes(32))
-    files = {"vk": inner.vk, "settings": inner.settings, "srs": inner.srs, which: tmp_path / "bad"}
-    with pytest.raises(CircuitError, match=r"commit failed: .+"):
-        ezkl_worker.call("commit", time_limit_s=20, messages=tmp_path / "message", out=tmp_path / "out", **files)
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("content", [b"", b"nonsense", None], ids=["empty", "nonsense", "cut"])
+@pytest.mark.parametrize("file", ["link/vk.key", "link/settings.json", "srs/k12.srs", "srs/k1.srs"])
+def test_malformed_files_never_reach_ezkl(tmp_path, monkeypatch, file, content):
+    cut = (profiles_folder() / "tiny-dev" / file).read_bytes()[:-100]
+    folder = spoilt(tmp_path, file, cut if content is None else content)
+    monkeypatch.setattr(ezkl_worker, "call", lambda *_, **__: pytest.fail("ezkl was called"))
+    with pytest.raises(CircuitError, match=f"{file}: not the file that .* names by digest"):
+        load_profile(folder)
 
 
-def test_a_cut_verification_key_is_a_typed_error(inner, tmp_path):
-    (tmp_path / "vk").write_bytes(inner.vk.read_bytes()[:-100])
-    (tmp_path / "message").write_bytes(bytes(32))
-    with pytest.raises(CircuitError):
-        ezkl_worker.call(
-            "commit",
-            time_limit_s=20,
-            messages=tmp_path / "message",
-            out=tmp_path / "out",
-            vk=tmp_path / "vk",
-            settings=inner.settings,
-            srs=inner.srs,
-        )
+@pytest.fixture
+def acting(tmp_path, monkeypatch):
+    """Start children by a shell script of the test's."""
+    child = tmp_path / "python"
+
+    def use(script: str) -> None:
+        child.write_text(f"#!/bin/sh\n{script}\n")
+        child.chmod(0o755)
+        monkeypatch.setattr(ezkl_worker.sys, "executable", str(child))
+
+    return use
 
 
-def test_a_time_limit_ends_the_child(tmp_path):
+ENDS = {
+    "a panic": ("echo 'thread main panicked' >&2; echo 'left is not right' >&2; exit 101", "left is not right$"),
+    "silence": ("exit 3", "exit status 3$"),
+    "a signal": ("kill -ABRT $$", "exit status -6$"),
+    "no answer": ("exit 0", "exit status 0$"),
+    "many words": (f"echo {'x' * 5000} >&2; exit 1", "failed: x{400}$"),
+}
+
+
+@pytest.mark.parametrize("what", ENDS)
+def test_a_child_that_crashes_is_a_typed_error(tmp_path, acting, what):
+    """Played by a shell: a CircuitError with the last of what the child said, or how it ended."""
+    script, words = ENDS[what]
+    acting(script)
+    with pytest.raises(CircuitError, match=r"ezkl gen_srs failed: ") as caught:
+        ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "none.srs", k=5)
+    assert re.search(words, caught.value.message)
+
+
+def test_a_full_disk_is_called_one(tmp_path, acting):
+    acting("echo 'Os: No space left on device' >&2; echo more >&2; exit 101")
+    with pytest.raises(StorageError, match="the disk filled up during ezkl gen_srs"):
+        ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "none.srs", k=5)
+
+
+def test_what_except_exception_does_not_catch_is_a_typed_error(tmp_path, monkeypatch):
+    """Rust's panics arrive in Python as such. The real child, for which a module of this test's stands in for ezkl."""
+    (tmp_path / "ezkl.py").write_text(
+        "class Panic(BaseException): pass\ndef gen_srs(*_): raise Panic('left is not right')\n"
+    )
+    monkeypatch.setattr(ezkl_worker, "__file__", str(tmp_path / "circuits" / "ezkl_worker.py"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with pytest.raises(CircuitError, match=r"ezkl gen_srs failed: .*Panic: left is not right"):
+        ezkl_worker.call("gen_srs", time_limit_s=TIME_LIMIT_S, out=tmp_path / "none.srs", k=5)
+
+
+def test_a_time_limit_ends_the_child(tmp_path, acting):
+    """A child that sleeps."""
+    acting(f"echo $$ > {tmp_path / 'pid'}; exec sleep 60")
     start = time.monotonic()
     with pytest.raises(CircuitError, match="ran past its limit of 1 s"):
-        ezkl_worker.call("gen_srs", time_limit_s=1, out=tmp_path / "slow.srs", k=20)
-    assert time.monotonic() - start < 10
+        ezkl_worker.call("gen_srs", time_limit_s=1, out=tmp_path / "slow.srs", k=5)
+    assert time.monotonic() - start < 30
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_ezkl_stays_out_of_this_process():
@@ -225,19 +247,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="pr
 
 
 @pytest.fixture
-def stalling(tmp_path, monkeypatch):
+def stalling(acting, monkeypatch):
     """Start children by a shell script of the test's, and call one stalled after two seconds."""
-    child = tmp_path / "python"
-
-    def use(script: str) -> None:
-        child.write_text(f"#!/bin/sh\n{script}\n")
-        child.chmod(0o755)
-        monkeypatch.setattr(ezkl_worker, "STALL_S", 2.0)
-        monkeypatch.setattr(ezkl_worker, "STALL_BUSY", 0.1)
-        monkeypatch.setattr(ezkl_worker, "POLL_S", 0.1)
-        monkeypatch.setattr(ezkl_worker.sys, "executable", str(child))
-
-    return use
+    monkeypatch.setattr(ezkl_worker, "STALL_S", 2.0)
+    monkeypatch.setattr(ezkl_worker, "STALL_BUSY", 0.1)
+    monkeypatch.setattr(ezkl_worker, "POLL_S", 0.1)
+    return acting
 
 
 DEADLOCK = """
@@ -250,9 +265,9 @@ ctypes.PyDLL(None).sleep(600)
 
 @needs_proc
 def test_a_child_that_stopped_moving_is_killed_and_tried_again(tmp_path, stalling):
-    """ezkl's deadlock with Python's logging, played the first time by a child that sleeps with Python's lock.
+    """A deadlock, played the first time by a child that sleeps with Python's lock.
 
-    Its eight other threads wait for the lock, as ezkl's do: they wake every 5 ms, so its processor time does grow.
+    Its eight other threads wait for the lock: they wake every 5 ms, so its processor time does grow.
     """
     started, deadlock = tmp_path / "started", tmp_path / "deadlock.py"
     deadlock.write_text(DEADLOCK)

@@ -81,6 +81,8 @@ READS: dict[tuple[str, str, str], str] = {
     ("trust/profile", "trusted_section", "path.open"): "the read below",
     ("trust/profile", "trusted_section", "stream.read"): "MAX_TRUST_BYTES",
     ("formats/strict_json", "Reader.array", "read"): "no read: what parses an item",
+    ("children/workers", "Keys.check_settings", "self._settings.open"): "the read below",
+    ("children/workers", "Keys.check_settings", "stream.read"): "MAX_PROFILE_FILE_BYTES",
     ("children/workers", "Lane._crashed", "log.read"): "MAX_CHILD_LOG_BYTES",
     ("children/workers", "Lane._crashed", "self._log.open"): "the read below",
     ("children/workers", "Lane._listen", "process.stdout.readline"): "MAX_CHILD_ANSWER_BYTES",

@@ -27,13 +27,20 @@ from typing import Any, TypeVar
 from verifier.algebra.curve import Bases, messages
 from verifier.formats import limits
 from verifier.formats.encoding import POINT_BYTES
-from verifier.formats.errors import Rejected, TimeLimit, ToolFailure, Unreadable
+from verifier.formats.errors import BadInstallation, Rejected, TimeLimit, ToolFailure, Unreadable
 from verifier.formats.strict_json import check_depth
 
 T = TypeVar("T")
 
 LANES = 2
 EZKL_VERSION = "23.0.5"  # as in pyproject.toml
+SOUND_SETTINGS = {
+    "disable_freivalds": True,
+    "input_visibility": "KZGCommit",
+    "output_visibility": "Public",
+    "param_visibility": "Fixed",
+}
+_REINSTALL = "reinstall huref-zk, or check the source out again"
 CHILD = Path(__file__).with_name("ezkl_child.py")
 
 
@@ -281,7 +288,9 @@ class Workers:
         Raises:
             Rejected: ezkl refuses it.
             TimeLimit, ToolFailure: it could not be checked.
+            BadInstallation: under these settings a proof would say nothing.
         """
+        keys.check_settings()
         document = {
             "instances": [[value.to_bytes(32, "little").hex() for value in instances]],
             "proof": list(proof),
@@ -320,8 +329,32 @@ class Keys:
 
     def __init__(self, settings: Path, vk: Path) -> None:
         """Files in the private directory."""
+        self._settings = settings
         self._job = {"settings": str(settings), "vk": str(vk)}
 
     def job(self) -> dict[str, str]:
         """Their part of a job."""
         return self._job
+
+    def check_settings(self) -> None:
+        """Refuse settings under which ezkl would accept what is not so (docs/ezkl-notes.md), whoever pinned them.
+
+        Raises:
+            BadInstallation: they lack one of `SOUND_SETTINGS`, or leave a matrix product unconstrained.
+        """
+        try:
+            with self._settings.open("rb") as stream:
+                data = stream.read(limits.MAX_PROFILE_FILE_BYTES)
+            check_depth(data, "settings.json", limits.MAX_CHECKPOINT_JSON_DEPTH)
+            settings = json.loads(data)
+            found = {name: settings["run_args"][name] for name in SOUND_SETTINGS}
+            found["total_einsum_col_size"] = settings["einsum_params"]["total_einsum_col_size"]
+        except (OSError, ValueError, KeyError, TypeError, Unreadable) as error:
+            raise BadInstallation(
+                f"settings.json: not settings of a circuit ({type(error).__name__})", hint=_REINSTALL
+            ) from None
+        for name, wanted in {**SOUND_SETTINGS, "total_einsum_col_size": 0}.items():
+            if found[name] != wanted or type(found[name]) is not type(wanted):
+                raise BadInstallation(
+                    f"settings.json: {name} is {ascii(found[name])[:60]}, must be {wanted!r}", hint=_REINSTALL
+                )

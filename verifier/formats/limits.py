@@ -30,7 +30,7 @@ MAX_FEED_FORWARD_POINTS_BYTES = 4 * MIB  # a point for each row of the gate, and
 # Many bundles.
 MAX_BUNDLES = 100_000  # found below one folder; more is a mistake
 MAX_FOLDERS = 1_000_000  # looked into for them; a link to `/` leads to more
-MAX_FOLDER_DEPTH = 100  # below the folder given; Python 3.10 and 3.11 recurse while they walk
+MAX_FOLDER_DEPTH = 100  # below the folder given: far from Python's own limit on recursion
 MAX_JOBS = 256
 
 # JSON.

@@ -82,7 +82,7 @@ def test_sums_over_a_bases_file(workers, keys, srs, profile, count):
 
 
 def test_sums_over_many_bases_that_meet(workers, keys, srs, profile):
-    """From 2^13 bases on ezkl adds in affine buckets, whose formulas fail where two points are equal or opposite.
+    """From 2^13 bases on ezkl adds by another method, and the sums must be right there too.
 
     Whoever makes a bundle chooses the points: rows that repeat, cancel, or meet a bucket's sum must add up as any do.
     """

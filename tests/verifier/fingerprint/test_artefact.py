@@ -213,7 +213,7 @@ def test_zip_with_a_comment(bundle, tmp_path):
 
 
 def read_from_the_front(data: bytes) -> dict[str, bytes]:
-    """What a program sees that reads a zip as it arrives, each member's own header before its data. Stored members."""
+    """A slow reader of a zip as it arrives, each member's own header before its data. Stored members."""
     position, seen = 0, {}
     while data[position : position + 4] == b"PK\3\4":
         size, _, name, extra = struct.unpack_from("<2I2H", data, position + 18)
@@ -245,15 +245,12 @@ def test_zip_that_is_another_bundle_when_read_from_the_front(bundle, tmp_path, f
     honest = read_files(write_zip(path, members, zipfile.ZIP_STORED), BUNDLE)
     assert read_from_the_front(path.read_bytes()) == honest
     forge(path, members, other)
-    with zipfile.ZipFile(path) as archive:
-        assert archive.read("fingerprint.png") == honest["fingerprint.png"]
-    front = read_from_the_front(path.read_bytes())
-    assert front["fingerprint.png"] == other
+    assert read_from_the_front(path.read_bytes())["fingerprint.png"] == other
     undecided(path, "zip: .* lies or is called otherwise than its list says")
 
 
 def test_zip_with_a_second_name(bundle, tmp_path):
-    """Info-ZIP's Unicode path: `unzip` shows the reserved file, which nobody reads, as the picture."""
+    """Info-ZIP's Unicode path: a member has one name."""
     members = []
     for name, called, data in (
         ("signature.json", b"fingerprint.png", b"another picture"),
@@ -285,8 +282,6 @@ def test_zip_with_bytes_between_members_and_list(bundle, tmp_path):
     end = bytearray(data[-22:])
     end[16:20] = struct.pack("<I", at + 4)
     (tmp_path / "b.zip").write_bytes(data[:at] + b"more" + data[at:-22] + end)
-    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
-        assert archive.testzip() is None
     undecided(tmp_path / "b.zip", "bytes that belong to no member")
 
 
@@ -382,7 +377,7 @@ def test_a_spoilt_picture_never_crashes(data):
 
 
 def test_pillow_is_given_nothing_but_the_parsed_picture():
-    """A picture that pillow alone would open is refused: pillow does not decide what a PNG is here."""
+    """An ordinary PNG with one more chunk is refused: pillow does not decide what a PNG is here."""
     from PIL import Image
 
     stream = io.BytesIO()

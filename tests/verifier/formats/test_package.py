@@ -1,4 +1,4 @@
-"""Zips whose members hold more than they say: programs that unpack all there is would see another bundle."""
+"""Zips whose members hold more than they say: refused, whatever another program would make of them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,11 @@ MORE: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
 
 @pytest.mark.parametrize("what", MORE)
 def test_zip_whose_data_go_on_past_the_announced_size(bundle, tmp_path, what):
-    """Python's reader stops at the announced size, where the checksum fits; `unzip` writes all that comes."""
+    """The control is the same zip without the rest."""
     method, pack = MORE[what]
     plain = deflated if method == zipfile.ZIP_DEFLATED else bytes
     honest = [(str(name), plain(data), data) for name, data in members_of(bundle)]
     assert read_files(write_packed(tmp_path / "b.zip", honest, method), BUNDLE) == read_files(bundle, BUNDLE)
     *others, (name, _, data) = honest
     forged = write_packed(tmp_path / "b.zip", [*others, (name, pack(data), data)], method)
-    with zipfile.ZipFile(forged) as archive:
-        assert archive.testzip() is None
-        assert archive.read(name) == data
     undecided(forged, f"zip: {name}'s data go on past its size")

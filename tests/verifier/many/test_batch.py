@@ -146,7 +146,7 @@ def test_finding(three, bundle):
 
 
 def test_folders_without_a_bottom_are_refused(tmp_path):
-    """Python 3.10 and 3.11 recurse while they walk: 1000 folders deep was a crash."""
+    """By a limit of our own, not by Python's on recursion."""
     here = os.open(tmp_path, os.O_RDONLY)
     folders = [here]
     for _ in range(1500):  # by descriptors: the path would be longer than the system takes

@@ -7,7 +7,6 @@ import hashlib
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.verifier.conftest import canonical
@@ -55,15 +54,12 @@ def test_the_list_of_small_orders_is_whole():
 @pytest.mark.parametrize("sign", [0, 0x80])
 @pytest.mark.parametrize("y", [*sorted(keys.SMALL_ORDER_Y), keys.ED25519_PRIME, keys.ED25519_PRIME + 1])
 def test_keys_under_which_anybody_signs(facts, y, sign):
-    """A point of small order, or a second encoding of one. OpenSSL itself takes a signature under the neutral point."""
+    """A point of small order, or a second encoding of one: the key itself is refused, whatever is signed with it."""
     raw = bytearray(y.to_bytes(32, "little"))
     raw[31] |= sign
     data = ed25519_der(bytes(raw))
-    forged = (1).to_bytes(32, "little") + bytes(32)  # R neutral, S = 0
-    if (y, sign) == (1, 0):
-        Ed25519PublicKey.from_public_bytes(bytes(raw)).verify(forged, b"anything")
     document = envelope(canonical(facts.statement()))
-    first(public_key=b64(data), keyid=hashlib.sha256(data).hexdigest(), sig=b64(forged))(document)
+    first(public_key=b64(data), keyid=hashlib.sha256(data).hexdigest(), sig=b64(bytes(64)))(document)
     with pytest.raises(Rejected, match=r"small order|not a public key"):
         check(document, facts, None)
 

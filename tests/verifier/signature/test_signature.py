@@ -9,8 +9,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -250,7 +249,6 @@ def test_ecdsa_has_one_form(facts):
     document = envelope(canonical(facts.statement()), P256)
     r, s = utils.decode_dss_signature(base64.b64decode(document["signatures"][0]["sig"]))
     twin = utils.encode_dss_signature(r, keys.P256_ORDER - s)
-    P256.public_key().verify(twin, pae(document), ec.ECDSA(hashes.SHA256()))  # OpenSSL takes it
     good = utils.encode_dss_signature(r, s)
     for data in (twin, good + b"\0", good[:1] + b"\x81" + good[1:], r.to_bytes(32, "big") + s.to_bytes(32, "big")):
         document["signatures"][0]["sig"] = b64(data)
