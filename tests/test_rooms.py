@@ -1,4 +1,4 @@
-"""The rooms are as docs/architecture.md says: its picture against the imports, and each step under one number."""
+"""The rooms are as docs/architecture.md says: its pictures against the imports, and each step under one number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifier.inference.steps import WHY as FEED_FORWARD_WHY
 from verifier.inference.verify import _FeedForwardProcedure
 
 NOT_DRAWN = {"version", "public", "__main__"}  # the version, and doors that only pass on
-PICTURE = re.search(r"```mermaid\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.S)
+PICTURES = "".join(re.findall(r"```mermaid\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.S))
 PROCEDURES = {
     "fingerprint": (_BundleProcedure, BUNDLE_STEPS, BUNDLE_WHY, ("fingerprint", "opening", "signature")),
     "comparison": (_ComparisonProcedure, COMPARISON_STEPS, COMPARISON_WHY, ("comparison",)),
@@ -43,9 +43,8 @@ def imports(package: str) -> set[tuple[str, str]]:
 
 def drawn(package: str) -> set[tuple[str, str]]:
     """The arrows of the picture."""
-    assert PICTURE is not None
     letter = package[0]
-    return set(re.findall(rf"^ +{letter}_(\w+)(?:\[\w+\])? --> {letter}_(\w+)", PICTURE[1], re.M))
+    return set(re.findall(rf"^ +{letter}_(\w+)(?:\[\w+\])? --> {letter}_(\w+)", PICTURES, re.M))
 
 
 def reachable(arrows: set[tuple[str, str]], start: str) -> set[str]:

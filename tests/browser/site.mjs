@@ -17,10 +17,12 @@ for (const page of pages)
   for (const width of [360, 1200]) {
     await tab.setViewport({ width, height: 900, deviceScaleFactor: 1, isMobile: width < 500 });
     await tab.goto(`${address}/${page}`, { waitUntil: "load" });
+    if (await tab.$("pre.mermaid, div.mermaid")) await tab.waitForFunction(() => !document.querySelector("pre.mermaid"), { timeout: 60000 });
     await tab.screenshot({ path: `${folder}/${page}-${width}.png` });
     seen.pages[`${page} ${width}`] = await tab.evaluate(() => ({
       scrollWidth: document.documentElement.scrollWidth,
       heading: document.querySelector("h1").innerText,
+      drawn: [...document.querySelectorAll("div.mermaid")].map((picture) => picture.getBoundingClientRect().height),
       pictures: [...document.images].map((image) => image.naturalWidth),
     }));
   }

@@ -16,7 +16,7 @@ import pytest
 from tests.browser.test_page_in_browser import browser, unpacked_in  # noqa: F401 - a fixture
 from tests.test_docs_site import site  # noqa: F401 - a fixture
 
-PAGES = ("release.html", "threat-model.html", "index.html")
+PAGES = ("release.html", "threat-model.html", "architecture.html", "index.html")
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -56,5 +56,7 @@ def test_the_site(browser, address, tmp_path):  # noqa: F811
     }
     assert seen["pages"]["release.html 360"]["heading"].startswith("Publish a fingerprint")
     assert all(seen["pages"]["index.html 1200"]["pictures"])
+    drawn = seen["pages"]["architecture.html 1200"]["drawn"]  # by the site's own script
+    assert len(drawn) == 2 and min(drawn) > 300
     assert any("threat-model.html" in link or "release.html" in link for link in seen["found"])
     assert len(list(tmp_path.glob("*.png"))) == 2 * len(PAGES)

@@ -183,7 +183,7 @@ def test_other_key_files_never_reach_a_child(monkeypatch, bundle, toy, verify, t
     """Longer, shorter, empty: refused by digest, though the child of this test would accept anything."""
     copy = shutil.copytree(toy, tmp_path / "profiles" / toy.name)
     (copy / "link" / file).write_bytes(how((copy / "link" / file).read_bytes()))
-    monkeypatch.setattr(verifier.profile, "profiles_folder", lambda: copy.parent)
+    monkeypatch.setattr(verifier.trust.profile, "profiles_folder", lambda: copy.parent)
     with_child(monkeypatch, ANSWER.format('{"ok": true}'))
     report = verify(bundle)
     assert (report.verdict, report.failure.code) == ("undecided", "bad-installation")
