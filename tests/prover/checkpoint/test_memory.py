@@ -22,10 +22,10 @@ PIECES = 1 << 17  # entries handled at a time, smaller than the real value so th
 SCRIPT = """
 import json, re, sys, threading
 from pathlib import Path
-from prover.checkpoint import tensors as checkpoint, spill
+from prover.checkpoint import folded_matrix, spill, tensors as checkpoint
 from prover.commitments import rows as commitments, field
-from prover.terms import quantization, terms
-for module in (checkpoint, field, quantization, terms):
+from prover.terms import terms
+for module in (checkpoint, field, folded_matrix, terms):
     module._BLOCK_ENTRIES = PIECES
 spill.SPILL_BYTES, commitments.SHARD_SCALARS = PIECES, PIECES
 peak, over = 0, threading.Event()

@@ -42,7 +42,7 @@ from prover.release.signing import (
 )
 from tests.conftest import EXAMPLE, ROOT
 from tests.verifier.fingerprint.test_page import HOSTILE
-from verifier.fingerprint.artefact import BUNDLE, read_bundle
+from verifier.fingerprint.artefact import read_bundle
 from verifier.fingerprint.options import Options
 from verifier.fingerprint.verify import verify_bundle
 from verifier.signature.identity import Identity
@@ -156,7 +156,7 @@ def test_signing_a_folder(bundle, maker):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in bundle.iterdir()}
     result = run("sign", bundle, "--key", maker)
     assert result.exit_code == 0, result.output
-    digest, keyid = bundle_digest(read_files(bundle, BUNDLE)), keys.load(maker).keyid
+    digest, keyid = bundle_digest(read_files(bundle)), keys.load(maker).keyid
     assert digest in result.stdout and keyid in result.stdout
     for path, as_it_was in before.items():
         assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == as_it_was
@@ -235,7 +235,7 @@ def test_a_disk_that_fills_up_leaves_the_bundle_unsigned(bundle, maker, monkeypa
 @pytest.mark.parametrize("algorithm", keys.ALGORITHMS)
 def test_securesystemslib_and_openssl_read_it(tmp_path, algorithm):
     key = keys.create(tmp_path / "key.pem", algorithm, None)
-    payload = canonical(in_toto_statement(read_files(EXAMPLE, BUNDLE)))
+    payload = canonical(in_toto_statement(read_files(EXAMPLE)))
     data = envelope(payload, key)
     public = load_pem_public_key((tmp_path / "key.pub.pem").read_bytes())
     assert Envelope.from_dict(json.loads(data)).verify([SSlibKey.from_crypto(public, keyid=key.keyid)], 1)
@@ -256,7 +256,7 @@ def test_securesystemslib_and_openssl_read_it(tmp_path, algorithm):
 
 
 def test_the_statement_is_the_schemas(bundle):
-    statement = in_toto_statement(read_files(bundle, BUNDLE))
+    statement = in_toto_statement(read_files(bundle))
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(statement, SCHEMA)
     assert statement["subject"][0]["digest"]["sha256"] == read_bundle(bundle).digest.hex()

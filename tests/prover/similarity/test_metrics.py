@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from circuits.errors import UsageError
 from prover.checkpoint.tensors import open_checkpoint
-from prover.similarity import ics_cli
+from prover.similarity import ics_cli, metrics
 from prover.similarity.metrics import DEFINITIONS, common_tokens, compare, full_terms, ics_full, ics_projected, pcs
 from prover.terms.terms import TermRules, cosine, projection, read_embedding, read_matrix, repeat_rows
 from tests.prover.small_models import RULES, SHIPPED, edit_json, load, random_llama, write_llama
@@ -135,7 +135,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> None:
             "quantization": "rms16-int8-v1",
         }
 
-    monkeypatch.setattr(ics_cli, "load_profile", lambda _name: Published())
+    monkeypatch.setattr(metrics, "load_profile", lambda _name: Published())
 
 
 @pytest.mark.usefixtures("published")

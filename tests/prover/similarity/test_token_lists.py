@@ -11,7 +11,7 @@ from circuits.errors import CheckpointError, UsageError
 from prover.checkpoint import tokens as module
 from prover.checkpoint.tokens import read_token_list, select_in_common, strings_in_common
 from prover.cli import huref
-from prover.similarity import ics_cli
+from prover.similarity import ics_cli, metrics
 from prover.similarity.metrics import compare
 from prover.terms.terms import load_fingerprint_input
 from tests.prover.small_models import RULES, read_tensors, tokenizer_document, write_llama, write_tensors
@@ -132,7 +132,7 @@ def test_the_command_takes_a_list_and_reads_every_family(
             "families": [],
         }
 
-    monkeypatch.setattr(ics_cli, "load_profile", lambda _name: Published())
+    monkeypatch.setattr(metrics, "load_profile", lambda _name: Published())
     paths = [str(folder) for folder in folders]
     table = CliRunner().invoke(ics_cli.ics, paths)
     assert table.exit_code == 0
