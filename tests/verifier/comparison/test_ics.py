@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import verifier.comparison.verify
+from tests.verifier.comparison.conftest import PAIR as BUNDLES
 from tests.verifier.conftest import ASSETS
-from tests.verifier.conftest import PAIR as BUNDLES
 from verifier.comparison.artefact import draw_challenges, read_artefact
 from verifier.comparison.ics import NULL, ProvenIcs, check_sums, late_seed, proven_ics
 from verifier.comparison.report import MEANING

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from tests.fuzz.harness import Harness, Target
 from tests.fuzz.mutators import RandomDice, change_json
+from tests.verifier.comparison.conftest import PAIR as BUNDLES
 from tests.verifier.conftest import ASSETS, canonical
-from tests.verifier.conftest import PAIR as BUNDLES
 from verifier.cli import main
 from verifier.comparison.artefact import read_statement
 from verifier.comparison.ics import late_seed

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import verifier.comparison.circuit
 import verifier.comparison.verify
+from tests.verifier.comparison.conftest import PAIR as BUNDLES
 from tests.verifier.conftest import ASSETS, TOY
-from tests.verifier.conftest import PAIR as BUNDLES
 from verifier.cli import main
 from verifier.comparison.artefact import COMPARISON, is_comparison
 from verifier.comparison.circuit import fits, load_circuit
