@@ -39,33 +39,52 @@ bool block_is_canonical(const row_plan *plan, const row_block *block) {
     return true;
 }
 
-/* `count` <= 32 bits of row r from bit `at` on, both within its entries or salts or across */
-static uint64_t row_bits(const row_plan *plan, const row_block *block, size_t row, size_t at, unsigned count) {
+/* Where a row is read on: bit `within` of scalar number `scalar`, entries first, salts after them. */
+typedef struct {
+    size_t scalar;
+    unsigned within;
+} cursor;
+
+static cursor cursor_at(const row_plan *plan, size_t bit) {
     size_t entry_end = plan->entries * plan->entry_bits;
-    uint64_t result = 0;
-    for (unsigned have = 0; have < count;) {
-        size_t position = at + have, scalar, size, within;
-        uint64_t value;
-        if (position < entry_end) {
-            scalar = position / plan->entry_bits;
-            within = position % plan->entry_bits;
-            size = plan->entry_bits - within;
-            value = (uint64_t)(uint32_t)entry_at(plan, block, row, scalar) >> within & ((UINT64_C(1) << size) - 1);
-        } else {
-            scalar = (position - entry_end) / SCALAR_BITS;
-            within = (position - entry_end) % SCALAR_BITS;
-            size = SCALAR_BITS - within < 32 ? SCALAR_BITS - within : 32;
-            value = salt_bits(plan, block, row, scalar, (unsigned)within, (unsigned)size);
-        }
-        result |= value << have;
-        have += (unsigned)size;
+    if (bit < entry_end) return (cursor){bit / plan->entry_bits, (unsigned)(bit % plan->entry_bits)};
+    bit -= entry_end;
+    return (cursor){plan->entries + bit / SCALAR_BITS, (unsigned)(bit % SCALAR_BITS)};
+}
+
+/* The next bits of a row, at most 32 of them: what is left of an entry, or a piece of a salt. `size` says how many. */
+INLINE uint64_t next_bits(const row_plan *plan, const row_block *block, size_t row, cursor *at, unsigned *size) {
+    uint64_t value;
+    if (at->scalar < plan->entries) {
+        *size = plan->entry_bits - at->within;
+        value = (uint32_t)entry_at(plan, block, row, at->scalar) >> at->within & ((UINT32_C(1) << *size) - 1);
+        at->scalar++;
+        at->within = 0;
+    } else {
+        *size = SCALAR_BITS - at->within < 32 ? SCALAR_BITS - at->within : 32;
+        value = salt_bits(plan, block, row, at->scalar - plan->entries, at->within, *size);
+        at->within += *size;
+        if (at->within == SCALAR_BITS) *at = (cursor){at->scalar + 1, 0};
     }
-    return result & ((UINT64_C(1) << count) - 1);
+    return value;
 }
 
 void window_digits(const row_plan *plan, const row_block *block, size_t at, unsigned width, unsigned count,
                    uint16_t *digits, size_t stride) {
-    for (size_t r = 0; r < block->rows; r++)
-        for (unsigned c = 0; c < count; c++)
-            digits[c * stride + r] = (uint16_t)row_bits(plan, block, r, at + (size_t)c * width, width);
+    const cursor first = cursor_at(plan, at); /* the same in every row */
+    const uint64_t mask = (UINT64_C(1) << width) - 1;
+    for (size_t r = 0; r < block->rows; r++) {
+        cursor here = first;
+        uint64_t bits = 0;
+        unsigned have = 0, size;
+        for (unsigned c = 0; c < count; c++) {
+            while (have < width) {
+                bits |= next_bits(plan, block, r, &here, &size) << have;
+                have += size;
+            }
+            digits[c * stride + r] = (uint16_t)(bits & mask);
+            bits >>= width;
+            have -= width;
+        }
+    }
 }

@@ -5,8 +5,8 @@
 
 static const row_kernel *const KERNELS[] = {
 #if defined(__x86_64__)
-    //IFMA     &ifma_kernel,ifma_kernel,
-    //MULX &mulx_kernel,
+    &ifma_kernel,
+    &mulx_kernel,
 #endif
     &portable_kernel,
 };
