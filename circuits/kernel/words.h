@@ -10,7 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__ /* gcc takes minutes for sanitized code that is inlined everywhere */
+#define INLINE static __attribute__((unused))
+#else
 #define INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 #if defined(__SIZEOF_INT128__) && !defined(HUREF_NO_INT128)
 __extension__ typedef unsigned __int128 uint128;
