@@ -1,8 +1,8 @@
 """ezkl's word on what a kernel gave: one random linear combination of all rows.
 
-For fresh random r_j below 2^128, `sum_j r_j C_j = C(sum_j r_j row_j)`, salts included. Both sides are ezkl's, over points
-of the SRS that no kernel has touched; the rows are combined by numpy. If one C_j is wrong, the two are equal with
-probability at most 2^-128. A kernel is never trusted: a fault costs a run, and is not written into a bundle.
+For fresh random r_j below 2^128, `sum_j r_j C_j = C(sum_j r_j row_j)`, salts included. Both sides are ezkl's, over
+points of the SRS that no kernel has touched; the rows are combined by numpy. If one C_j is wrong, the two are equal
+with probability at most 2^-128. A kernel is never trusted: a fault costs a run, and is not written into a bundle.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RowChecker:
     settings: Path
 
     def check(self, parts: Sequence[CommittedRows]) -> None:
-        """All rows of all parts, which have one width, at once: a second for an ezkl process, 5 us a row, 2 ns a weight.
+        """All rows of all parts, which have one width, at once.
 
         Raises KernelError, which names the parts, when a point is not what ezkl says; CircuitError when ezkl refuses.
         """
@@ -78,7 +78,7 @@ class RowChecker:
             raise KernelError(
                 f"{names}: the native kernel's commitments to rows are not ezkl's",
                 step="check rows",
-                hint="nothing was kept; HUREF_KERNEL=ezkl commits without it; please report this, and what processor it is",
+                hint="nothing was kept; HUREF_KERNEL=ezkl commits without it; please report this and the processor",
             )
 
     def _both_sides(

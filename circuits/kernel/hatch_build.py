@@ -1,7 +1,7 @@
 """Hatchling's hook for wheels: puts the native library into them where there is a C compiler.
 
-`HUREF_BUILD_KERNEL`: `auto` (unless set) builds it if that is possible, and says so if not; `off` leaves it out: the wheel
-is then pure and the same bytes everywhere; `require` fails without it. See docs/kernel.md.
+`HUREF_BUILD_KERNEL`: `auto` (unless set) builds it if that is possible, and says so if not; `off` leaves it out: the
+wheel is then pure and the same bytes everywhere; `require` fails without it. See docs/kernel.md.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_one_wrong_row_of_many_is_seen_and_named(checker, case):
         points[64:128] + points[:64] + points[128:],  # two rows exchanged
         points[:-64] + IDENTITY,
     ):
-        with pytest.raises(KernelError, match="other, layers.0.q: .* are not ezkl's"):
+        with pytest.raises(KernelError, match=r"other, layers\.0\.q: .* are not ezkl's"):
             checker.check([committed(checker, case, "other"), with_points(part, wrong)])
 
 
