@@ -102,12 +102,6 @@ class PackedBases:
         return RowBases(self.width, tuple(runs))
 
 
-def commit_elsewhere(bases: PackedBases, rows: bytes, salts: bytes) -> bytes:
-    """`RowBases.commit` on whatever machine this runs on; nothing stays there."""
-    with tempfile.TemporaryDirectory(prefix="huref-bases-") as folder:
-        return bases.unpack(Path(folder)).commit(rows, salts)
-
-
 def make_row_bases(
     srs: CurveFile, size: SizeClass, width: int, folder: Path, tail: int, vk: Path, settings: Path
 ) -> RowBases:

@@ -7,13 +7,14 @@ Other packages add commands under the entry points `huref.commands`; they are lo
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 
 try:
     import click
 
     from circuits.cli import circuits_group, srs_group
     from circuits.command_group import CommandGroup
+    from circuits.kernel import status
     from prover.comparison.published_cli import compare
     from prover.fingerprint.cli import prove
     from prover.inference.cli import feedforward
@@ -40,8 +41,20 @@ else:
             command: click.Command = next(iter(registered)).load()
             return command
 
+    def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+        if wanted and not context.resilient_parsing:
+            click.echo(f"huref, version {version('huref-zk')}\nrows are committed by {status()}")
+            context.exit()
+
     @click.group(cls=_Huref, context_settings={"help_option_names": ["-h", "--help"]})
-    @click.version_option(package_name="huref-zk", prog_name="huref")
+    @click.option(
+        "--version",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_version,
+        help="Show the version, and what commits to rows, and exit.",
+    )
     def huref() -> None:
         """Prove fingerprints of language models."""
 

@@ -5,7 +5,9 @@ Source: docs/protocol.md, section 2. `C(v) = sum_i v_i L_i`, salt included, with
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,12 @@ import numpy.typing as npt
 
 from circuits.curve_files import Bases, read_curve_file, scalars, write_bases
 from circuits.ezkl_worker import SCALAR_BYTES
+from circuits.kernel.check import CommittedRows, RowChecker
+from circuits.kernel.library import EZKL
+from circuits.kernel.rows import row_points
 from circuits.profiles import Profile
 from circuits.row_bases import SALT_BYTES, RowBases, make_row_bases
+from circuits.row_work import RowWork
 from circuits.size_classes import FIELD_MODULUS as FIELD
 from circuits.size_classes import SizeClass
 from prover.checkpoint.spill import byte_array
@@ -24,7 +30,9 @@ from prover.commitments.field import FieldVector, transposed_product
 from prover.commitments.salts import row_salt
 from prover.commitments.workers import Pool, Work
 
-SHARD_SCALARS = 1 << 22  # a shard: 3 s of work at 4096 weights a row, lost at most when a run is killed; 5 MB to send
+SHARD_ROWS = 1 << 12  # at least: a kernel's tables pay from about so many rows on
+SHARD_SCALARS = 1 << 24  # a shard: a second of work for a kernel, 12 s for ezkl; 19 MB to send to another machine
+CHECK_ROWS = 1 << 15  # a kernel's answers that ezkl looks at together: a second and a half, lost when a run is killed
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Shard:
     @property
     def part(self) -> str:
         """Its part in a job."""
-        return f"rows-{self.index}-{self.begin}"
+        return f"rows-{self.index}-{self.begin}-{self.end}"
 
     @property
     def rows(self) -> int:
@@ -86,13 +94,16 @@ def cut(matrices: Mapping[str, SaltedMatrix]) -> list[Shard]:
     shards = []
     for index, matrix in enumerate(matrices.values()):
         count, width = matrix.entries.shape
-        step = max(1, SHARD_SCALARS // (width + SALT_BYTES))
+        step = max(SHARD_ROWS, SHARD_SCALARS // (width + SALT_BYTES))
         shards += [Shard(matrix, index, begin, min(begin + step, count)) for begin in range(0, count, step)]
     return shards
 
 
 class Committer:
-    """Commits rows and vectors under one profile's SRS. Bases files live in `scratch`."""
+    """Commits rows and vectors under one profile's SRS. Bases files live in `scratch`.
+
+    `kernels`: who committed to rows so far, by name.
+    """
 
     def __init__(self, profile: Profile, scratch: Path) -> None:
         link = profile.circuit("link")
@@ -100,7 +111,9 @@ class Committer:
         self._vk, self._settings, self._scratch = link.vk, link.settings, scratch
         self._tail = 2**self.size.k - link.usable_rows
         self._srs = read_curve_file(profile.srs)
-        self._rows: dict[int, RowBases] = {}
+        self.kernels: set[str] = set()
+        self._rows: dict[int, RowWork] = {}
+        self._checker = RowChecker(self._srs, self.size, self._tail, self._vk, self._settings)
         self._vectors: Bases | None = None
 
     def vectors(self, vectors: Sequence[FieldVector]) -> list[bytes]:
@@ -112,21 +125,59 @@ class Committer:
         return self._vectors.multiply([scalars(v) for v in vectors])
 
     def shards(self, shards: Sequence[Shard], pool: Pool) -> Iterator[tuple[Shard, bytes]]:
-        """Each shard, as it gets done, with C of its rows: 64 bytes each."""
+        """Each shard with C of its rows, 64 bytes each, as it gets done; of a native kernel's, when ezkl has agreed.
+
+        Raises:
+            KernelError: ezkl does not agree. What was yielded before is right.
+            CircuitError: ezkl or a cluster failed.
+        """
 
         def work() -> Iterator[Work]:
             for key, shard in enumerate(shards):
-                entries = np.ascontiguousarray(shard.matrix.entries[shard.begin : shard.end], dtype=np.int8)
+                rows = np.ascontiguousarray(shard.matrix.entries[shard.begin : shard.end], dtype=np.int8)
+                yield Work(key, self.row_work(rows.shape[1]), rows, shard.matrix.salts[shard.begin : shard.end])
+
+        with ThreadPoolExecutor(1) as beside:  # ezkl looks at some while the kernel goes on
+            unchecked: list[CommittedRows] = []
+            checks: deque[tuple[Future[None], list[CommittedRows]]] = deque()
+            by_part = {shard.part: shard for shard in shards}
+
+            def begin_check() -> None:
+                if unchecked:
+                    checks.append((beside.submit(self._checker.check, list(unchecked)), list(unchecked)))
+                    unchecked.clear()
+
+            def checked() -> Iterator[tuple[Shard, bytes]]:
+                future, parts = checks.popleft()
+                future.result()
+                for part in parts:
+                    yield by_part[part.name], part.points
+
+            for key, answer in pool.commit(work()):
+                shard = shards[key]
+                self.kernels.add(answer.kernel)
+                if answer.kernel == EZKL:
+                    yield shard, answer.points
+                    continue
+                entries = shard.matrix.entries[shard.begin : shard.end]
                 salts = shard.matrix.salts[shard.begin : shard.end]
-                yield Work(key, self.row_bases(entries.shape[1]), entries.tobytes(), salts.tobytes())
+                if unchecked and unchecked[0].rows.shape[1] != entries.shape[1]:
+                    begin_check()
+                unchecked.append(CommittedRows(shard.part, entries, salts, answer.points))
+                if sum(len(one.rows) for one in unchecked) >= CHECK_ROWS:
+                    begin_check()
+                while checks and checks[0][0].done():
+                    yield from checked()
+            begin_check()
+            while checks:
+                yield from checked()
 
-        for key, points in pool.commit(work()):
-            yield shards[key], points
-
-    def row_bases(self, width: int) -> RowBases:
-        """The bases of rows of `width` weights."""
+    def row_work(self, width: int) -> RowWork:
+        """What rows of `width` weights are multiplied with."""
         if width not in self._rows:
-            self._rows[width] = make_row_bases(
-                self._srs, self.size, width, self._scratch, self._tail, self._vk, self._settings
-            )
+
+            def make_files() -> RowBases:
+                return make_row_bases(self._srs, self.size, width, self._scratch, self._tail, self._vk, self._settings)
+
+            self._rows[width] = RowWork(width, row_points(self._srs, self.size, width), make_files)
         return self._rows[width]

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from circuits.errors import CircuitError, UsageError
-from circuits.row_bases import PackedBases, RowBases, commit_elsewhere
+from circuits.row_work import Answer, PackedWork, RowWork
 
 CONNECT_TIME_LIMIT_S = 30
 ANSWER_TIME_LIMIT_S = 1800.0  # without any piece done: no worker is left, or none gets the program to run
@@ -24,23 +27,23 @@ RETRIES = 3  # of a piece whose worker died
 
 @dataclass(frozen=True)
 class Work:
-    """Rows int8 [n, width] and salts [n, 512] as bytes, to be multiplied with `bases`; `key` comes back with it."""
+    """Rows int8 [n, width] and salts uint8 [n, 512], to be multiplied with `bases`; `key` comes back with it."""
 
     key: int
-    bases: RowBases
-    rows: bytes
-    salts: bytes
+    bases: RowWork
+    rows: npt.NDArray[np.int8]
+    salts: npt.NDArray[np.uint8]
 
 
 class Pool(Protocol):
     """Somebody who commits."""
 
-    def commit(self, pieces: Iterable[Work]) -> Iterator[tuple[int, bytes]]:
-        """(key, points) of every piece, in the order in which they get done. Raises CircuitError."""
+    def commit(self, pieces: Iterable[Work]) -> Iterator[tuple[int, Answer]]:
+        """(key, answer) of every piece, in the order in which they get done. Raises CircuitError."""
 
 
 class Processes:
-    """`jobs` ezkl processes at a time on this machine, one thread each."""
+    """`jobs` pieces at a time on this machine: a thread each in a native kernel, or else an ezkl process each."""
 
     def __init__(self, jobs: int | None = None) -> None:
         """`jobs`: by default as many as there are cores. UsageError below 1."""
@@ -48,11 +51,11 @@ class Processes:
         if self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs}: at least 1", step="commit to rows")
 
-    def commit(self, pieces: Iterable[Work]) -> Iterator[tuple[int, bytes]]:
+    def commit(self, pieces: Iterable[Work]) -> Iterator[tuple[int, Answer]]:
         """See `Pool`."""
-        executor = ThreadPoolExecutor(self.jobs)  # each thread waits for its child process
+        executor = ThreadPoolExecutor(self.jobs)  # each thread is in the kernel, or waits for its child process
 
-        def submit(piece: Work) -> Future[bytes]:
+        def submit(piece: Work) -> Future[Answer]:
             return executor.submit(piece.bases.commit, piece.rows, piece.salts)
 
         try:
@@ -83,17 +86,17 @@ class DaskCluster:
                 hint="start one with: dask scheduler; workers with: dask worker tcp://HOST:8786",
             ) from None
 
-    def commit(self, pieces: Iterable[Work]) -> Iterator[tuple[int, bytes]]:
+    def commit(self, pieces: Iterable[Work]) -> Iterator[tuple[int, Answer]]:
         """See `Pool`. A piece travels whole, so that another worker does it when the one that had it dies."""
         executor = self._client.get_executor(pure=False, retries=RETRIES)
-        packed: dict[int, PackedBases] = {}
+        packed: dict[int, PackedWork] = {}
 
-        def submit(piece: Work) -> Future[bytes]:
+        def submit(piece: Work) -> Future[Answer]:
             if piece.bases.width not in packed:
                 packed[piece.bases.width] = piece.bases.packed()
-            future: Future[bytes] = executor.submit(
-                commit_elsewhere, packed[piece.bases.width], piece.rows, piece.salts
-            )
+            # copies: what is mapped from a file here does not travel
+            rows, salts = np.array(piece.rows), np.array(piece.salts)
+            future: Future[Answer] = executor.submit(packed[piece.bases.width].commit, rows, salts)
             return future
 
         try:
@@ -116,13 +119,13 @@ class DaskCluster:
 
 def _as_done(
     pieces: Iterable[Work],
-    submit: Callable[[Work], Future[bytes]],
+    submit: Callable[[Work], Future[Answer]],
     slots: Callable[[], int],
     limit_s: float | None = None,
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, Answer]]:
     """Keep as many pieces under way as there are slots; CircuitError when none gets done in `limit_s`."""
     waiting = iter(pieces)
-    running: dict[Future[bytes], int] = {}
+    running: dict[Future[Answer], int] = {}
     while True:
         for piece in islice(waiting, max(0, slots() - len(running))):
             running[submit(piece)] = piece.key

@@ -93,6 +93,7 @@ def prove(
             "bytes": made.bytes,
             "largest_clipped_share": made.largest_clipped_share,
             "quantization_cosine": made.quantization_cosine,
+            "row_kernels": list(made.kernels),
             "picture": "fingerprint.png",
         }
         click.echo(json.dumps(report, sort_keys=True))
@@ -105,4 +106,5 @@ def prove(
         f"quantized   cosine to floating point {made.quantization_cosine:.5f}, "
         f"at most {100 * made.largest_clipped_share:.2f}% clipped a matrix"
     )
+    click.echo(f"rows        committed by {' and '.join(made.kernels) or 'an earlier run'}")
     click.echo(f"time        {made.seconds:.0f} s")

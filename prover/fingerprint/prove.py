@@ -40,12 +40,16 @@ from prover.terms.terms import FingerprintInput
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a run gives: the bundle's files, `cm`, and figures for the report."""
+    """What a run gives: the bundle's files, `cm`, and figures for the report.
+
+    `kernels`: who committed to rows, by name; none where all were there from an earlier run.
+    """
 
     files: dict[str, bytes]
     cm: str
     z: np.ndarray[Any, np.dtype[np.float64]]
     scale: tuple[int, ...]
+    kernels: tuple[str, ...]
 
 
 class FingerprintProver:
@@ -100,7 +104,8 @@ class FingerprintProver:
             link = self.link_proof(witness.vectors)
         points = [*rows.values(), s_point, *witness.y_points]
         cm = weights_commitment(self.statement, b"".join(rows.values()))
-        return Fingerprint(assemble(statement, points, link, encoder, picture), cm, z, self.scale)
+        files = assemble(statement, points, link, encoder, picture)
+        return Fingerprint(files, cm, z, self.scale, tuple(sorted(self.committer.kernels)))
 
     def scale_integers(self) -> tuple[int, ...]:
         """c_t = round(g 2^shift / |S_t|)."""

@@ -33,6 +33,7 @@ class Proven:
         bytes: of the bundle's files.
         largest_clipped_share: of a matrix's entries, from 0 to 1, that quantization clipped.
         quantization_cosine: of the quantized terms to those in floating point.
+        kernels: who committed to rows: native kernels by name, or ezkl; none where all were there from an earlier run.
     """
 
     bundle: Path
@@ -43,6 +44,7 @@ class Proven:
     bytes: int
     largest_clipped_share: float
     quantization_cosine: float
+    kernels: tuple[str, ...]
 
 
 def prove_checkpoint(
@@ -108,4 +110,5 @@ def prove_checkpoint(
         bytes=sum(len(data) for data in result.files.values()),
         largest_clipped_share=max(source.matrices.clipped.values()),
         quantization_cosine=source.cosine,
+        kernels=result.kernels,
     )

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from circuits.errors import CircuitError, UsageError
+from circuits.errors import CircuitError, KernelError, UsageError
+from circuits.kernel import RowChecker, RowPlan, kernels
 from prover.cli import huref
 from prover.commitments import rows as commitments
 from prover.commitments.rows import Committer, SaltedMatrix, cut
@@ -35,6 +37,7 @@ def shards():
         for name, rows in (("embedding", 130), ("layers.0.q", 170))
     }
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commitments, "SHARD_ROWS", 1)
         patch.setattr(commitments, "SHARD_SCALARS", 32 * (WIDTH + 512))
         made = cut(matrices)
     assert len(made) == 11
@@ -50,7 +53,17 @@ def committer(profile, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(shards, committer):
-    return {shard.part: points for shard, points in committer.shards(shards, Processes(1))}
+    """What ezkl says, by one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUREF_KERNEL", "ezkl")
+        return {shard.part: points for shard, points in committer.shards(shards, Processes(1))}
+
+
+@pytest.fixture(params=[*kernels(), "ezkl"])
+def kernel(request, monkeypatch):
+    """Each way to commit that this machine has."""
+    monkeypatch.setenv("HUREF_KERNEL", request.param)
+    return request.param
 
 
 def test_every_shard_is_done_once(shards, expected):
@@ -58,8 +71,35 @@ def test_every_shard_is_done_once(shards, expected):
     assert all(len(expected[shard.part]) == 64 * shard.rows for shard in shards)
 
 
-def test_three_processes_give_the_same(shards, committer, expected):
+def test_three_at_a_time_give_the_same(shards, profile, expected, kernel, tmp_path):
+    committer = Committer(profile, tmp_path)
     assert {shard.part: points for shard, points in committer.shards(shards, Processes(3))} == expected
+    assert committer.kernels == {kernel}
+
+
+def test_answers_are_checked_some_at_a_time(shards, committer, expected, monkeypatch):
+    """Whatever is yielded was checked before, and nothing is left out."""
+    monkeypatch.setattr(commitments, "CHECK_ROWS", 64)
+    checked = []
+    honest = RowChecker.check
+    monkeypatch.setattr(RowChecker, "check", lambda self, parts: (checked.extend(parts), honest(self, parts))[1])
+    found = {}
+    for shard, points in committer.shards(shards, Processes(2)):
+        assert shard.part in {part.name for part in checked}
+        found[shard.part] = points
+    assert found == expected and len(checked) == len(shards)
+
+
+@pytest.mark.parametrize("kernel", kernels())
+def test_a_spoilt_kernel_costs_the_run_and_nothing_is_yielded(shards, committer, kernel, monkeypatch):
+    """One bit of each table is another."""
+    monkeypatch.setenv("HUREF_KERNEL", kernel)
+    monkeypatch.setattr(RowPlan, "commit", partialmethod(RowPlan.commit, fault=1))
+    found = []
+    with pytest.raises(KernelError, match=r"not ezkl.s|not a point of the curve") as caught:
+        found += committer.shards(shards, Processes(2))
+    assert found == []
+    assert "HUREF_KERNEL=ezkl" in caught.value.hint
 
 
 def test_work_is_made_when_it_is_needed(shards, committer):
@@ -69,8 +109,8 @@ def test_work_is_made_when_it_is_needed(shards, committer):
     def pieces():
         for key, shard in enumerate(shards):
             made.append(key)
-            rows = shard.matrix.entries[shard.begin : shard.end].tobytes()
-            yield Work(key, committer.row_bases(WIDTH), rows, shard.matrix.salts[shard.begin : shard.end].tobytes())
+            where = slice(shard.begin, shard.end)
+            yield Work(key, committer.row_work(WIDTH), shard.matrix.entries[where], shard.matrix.salts[where])
 
     answers = Processes(1).commit(pieces())
     next(answers)
@@ -78,9 +118,10 @@ def test_work_is_made_when_it_is_needed(shards, committer):
     answers.close()
 
 
-def test_a_failing_piece_ends_the_run(committer):
+def test_a_failing_piece_ends_the_run(committer, kernel):
     with pytest.raises(CircuitError, match="do not fit"):
-        list(Processes(2).commit([Work(0, committer.row_bases(WIDTH), bytes(WIDTH), b"")]))
+        rows, salts = np.zeros((1, WIDTH), np.int8), np.zeros((1, 511), np.uint8)
+        list(Processes(2).commit([Work(0, committer.row_work(WIDTH), rows, salts)]))
 
 
 @pytest.mark.parametrize("jobs", [0, -1])
@@ -114,13 +155,13 @@ def address_in(file: Path) -> str:
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A scheduler and two workers, each a process of its own: (address, worker processes)."""
+    """A scheduler and two workers, each a process of its own and with its own kernel: (address, worker processes)."""
     pytest.importorskip("distributed")
     file = tmp_path / "scheduler.json"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s"}
     started = []
 
-    def start(kind: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(kind: str, *arguments: str, kernel: str = "ezkl") -> subprocess.Popen[bytes]:
         command = [
             sys.executable,
             "-m",
@@ -130,14 +171,19 @@ def cluster(tmp_path):
             "--no-dashboard",
         ]
         process = subprocess.Popen(
-            [*command, *arguments], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, *arguments],
+            cwd=tmp_path,
+            env={**environment, "HUREF_KERNEL": kernel},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         started.append(process)
         return process
 
     start("scheduler", "--host", "127.0.0.1", "--port", "0")
     address = address_in(file)
-    workers = [start("worker", "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)) for _ in range(2)]
+    options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+    workers = [start("worker", *options, kernel=name) for name in ("ezkl", [*kernels(), "ezkl"][0])]
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:
@@ -146,6 +192,13 @@ def cluster(tmp_path):
     for process in reversed(started):
         process.kill()
         process.wait()
+
+
+def test_a_cluster_of_two_kinds_gives_the_same(shards, profile, expected, cluster, tmp_path):
+    """One worker has a kernel, the other commits by ezkl."""
+    committer = Committer(profile, tmp_path)
+    assert {shard.part: points for shard, points in committer.shards(shards, DaskCluster(cluster[0]))} == expected
+    assert committer.kernels == {"ezkl", [*kernels(), "ezkl"][0]}
 
 
 def test_a_cluster_that_loses_a_worker_gives_the_same(shards, committer, expected, cluster):
