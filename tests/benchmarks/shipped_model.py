@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -32,13 +33,15 @@ def measured(command: list[str], environment: dict[str, str] | None = None) -> d
     return measured_output(command, environment)[2]
 
 
-def measured_output(command: list[str], environment: dict[str, str] | None = None) -> tuple[str, str, dict[str, Any]]:
+def measured_output(
+    command: list[str], environment: dict[str, str] | None = None, cwd: Path = ROOT
+) -> tuple[str, str, dict[str, Any]]:
     """The same, with what the command printed on stdout and stderr before it."""
     start, peak, done = time.monotonic(), 0, threading.Event()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = psutil.Popen(
         command,
-        cwd=ROOT,
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,6 +71,11 @@ def measured_output(command: list[str], environment: dict[str, str] | None = Non
     processor_s = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     figures = {"seconds": round(seconds, 2), "processor_s": round(processor_s, 2), "peak_MB": round(peak / 1e6)}
     return out, err, figures
+
+
+def steps_in(said: str) -> dict[str, float]:
+    """Seconds of each step, from what `huref prove` said on stderr."""
+    return {step: float(seconds) for step, seconds in re.findall(r"^(.+?) +(\d+\.\d) s$", said, re.MULTILINE)}
 
 
 def main() -> None:
