@@ -8,6 +8,7 @@
 enum {
     BATCH = 2048, /* additions to one inversion: what is kept of them stays in the second-level cache */
     CHAINS = 4,   /* products that do not wait for one another */
+    AHEAD = 6,    /* additions before a term is used */
 };
 
 typedef struct {
@@ -44,26 +45,29 @@ INLINE void finish_addition(point *sum, const point *term, const fq *inverse) {
     sum->x = x;
 }
 
-/* The loop of a batch; `TERM(i)` is the point that goes to sums[i]. EXCEPTIONAL(i) is done where x1 = x2. */
-#define ADD_BATCH(sums, count, TERM, EXCEPTIONAL)                                         \
-    do {                                                                                  \
-        fq chain[CHAINS] = {FQ_ONE, FQ_ONE, FQ_ONE, FQ_ONE}, u[CHAINS], inverse;          \
-        for (size_t i = 0; i < (count); i++) {                                            \
-            fq *difference = &scratch->difference[i], *product = &chain[i % CHAINS];      \
-            fq_subtract(difference, &(TERM(i))->x, &(sums)[i].x);                         \
-            if (__builtin_expect(fq_is_zero(difference), 0)) {                            \
-                EXCEPTIONAL(i);                                                           \
-                *difference = FQ_ONE;                                                     \
-            }                                                                             \
-            scratch->before[i] = *product;                                                \
-            fq_multiply(product, product, difference);                                    \
-        }                                                                                 \
-        invert_chains(chain, u);                                                          \
-        for (size_t i = (count); i-- > 0;) {                                              \
-            fq_multiply(&inverse, &u[i % CHAINS], &scratch->before[i]);                   \
-            fq_multiply(&u[i % CHAINS], &u[i % CHAINS], &scratch->difference[i]);         \
-            finish_addition(&(sums)[i], TERM(i), &inverse);                               \
-        }                                                                                 \
+/* The loop of a batch: `TERM(i)` is the point that goes to sums[i], EXCEPTIONAL(i) is done where x1 = x2. Terms that are
+   needed soon are asked for ahead. */
+#define ADD_BATCH(sums, count, TERM, EXCEPTIONAL)                                    \
+    do {                                                                             \
+        fq chain[CHAINS] = {FQ_ONE, FQ_ONE, FQ_ONE, FQ_ONE}, u[CHAINS], inverse;     \
+        for (size_t i = 0; i < (count); i++) {                                       \
+            fq *difference = &scratch->difference[i], *product = &chain[i % CHAINS]; \
+            if (i + AHEAD < (count)) __builtin_prefetch(TERM(i + AHEAD));            \
+            fq_subtract(difference, &(TERM(i))->x, &(sums)[i].x);                    \
+            if (__builtin_expect(fq_is_zero(difference), 0)) {                       \
+                EXCEPTIONAL(i);                                                      \
+                *difference = FQ_ONE;                                                \
+            }                                                                        \
+            scratch->before[i] = *product;                                           \
+            fq_multiply(product, product, difference);                               \
+        }                                                                            \
+        invert_chains(chain, u);                                                     \
+        for (size_t i = (count); i-- > 0;) {                                         \
+            if (i >= AHEAD) __builtin_prefetch(TERM(i - AHEAD));                     \
+            fq_multiply(&inverse, &u[i % CHAINS], &scratch->before[i]);              \
+            fq_multiply(&u[i % CHAINS], &u[i % CHAINS], &scratch->difference[i]);    \
+            finish_addition(&(sums)[i], TERM(i), &inverse);                          \
+        }                                                                            \
     } while (0)
 
 /* sums[i] += terms[i % period]; false when one was exceptional */

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,8 +41,12 @@ def compilers() -> Iterator[list[str]]:
             yield command
 
 
-def build(target: Path, *, flags: Sequence[str] = FLAGS) -> Path:
-    """Compile and link the library as the file `target`, whole or not at all. Raises NotBuiltError."""
+def build(target: Path) -> Path:
+    """Compile and link the library as the file `target`, whole or not at all; $CFLAGS go after this module's own.
+
+    Raises NotBuiltError.
+    """
+    flags = [*FLAGS, *shlex.split(os.environ.get("CFLAGS", ""))]
     words = [f"CC={os.environ['CC']}: there is no such command" if os.environ.get("CC") else "no C compiler on PATH"]
     for compiler in compilers():
         try:
@@ -52,7 +56,7 @@ def build(target: Path, *, flags: Sequence[str] = FLAGS) -> Path:
     raise NotBuiltError("; ".join(words[1:] or words))
 
 
-def _build_with(compiler: list[str], target: Path, flags: Sequence[str]) -> Path:
+def _build_with(compiler: list[str], target: Path, flags: list[str]) -> Path:
     with tempfile.TemporaryDirectory(prefix="huref-kernel-") as name:
         folder = Path(name)
 

@@ -2,15 +2,17 @@
 #ifndef HUREF_FIELD_H
 #define HUREF_FIELD_H
 
+#include "invert.h"
 #include "words.h"
 
 #ifndef FQ_MULTIPLY
 #define FQ_MULTIPLY fq_multiply_portable
+#define FQ_SQUARE fq_square_portable
 #endif
 
 INLINE void fq_multiply(fq *result, const fq *left, const fq *right) { FQ_MULTIPLY(result, left, right); }
 
-INLINE void fq_square(fq *result, const fq *value) { FQ_MULTIPLY(result, value, value); }
+INLINE void fq_square(fq *result, const fq *value) { FQ_SQUARE(result, value); }
 
 /* a - b mod 2q, for a, b < 2q */
 INLINE void fq_subtract(fq *result, const fq *left, const fq *right) {
@@ -47,8 +49,15 @@ INLINE bool fq_equal(const fq *left, const fq *right) {
     return fq_is_zero(&difference);
 }
 
-/* 1 / a = a^(q - 2), four bits of the exponent at a time; 0 gives 0 */
+/* 1 / a; 0 gives 0 */
 static inline __attribute__((unused)) void fq_invert(fq *result, const fq *value) {
+#if HAVE_INT128
+    /* the inverse of a R is 1 / a R, which R^3 makes 1 / a in Montgomery form */
+    fq plain;
+    invert_integer(plain.word, value->word);
+    fq_multiply(result, &plain, &R_CUBED);
+#else
+    /* a^(q - 2), four bits of the exponent at a time */
     uint64_t exponent[4];
     memcpy(exponent, Q.word, sizeof exponent);
     exponent[0] -= 2;
@@ -61,6 +70,7 @@ static inline __attribute__((unused)) void fq_invert(fq *result, const fq *value
         fq_multiply(&accumulated, &accumulated, &power[exponent[digit / 16] >> (4 * (digit % 16)) & 15]);
     }
     *result = accumulated;
+#endif
 }
 
 /* 32 bytes big-endian -> Montgomery form, canonical; false when it is not below q */

@@ -249,7 +249,7 @@ static bool tables(const row_plan *plan, size_t at, unsigned width, unsigned cou
         if (!add_same(grown + have, &step, have, scratch, k)) return false;
     }
     /* lane c's table begins c 2^width points, of eight words each, further on */
-    const vector offset = _mm512_slli_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), width + 3);
+    const vector offset = _mm512_sll_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm_cvtsi32_si128((int)width + 3));
     const lane_field zero = {{_mm512_setzero_si512()}};
     size_t half = (size_t)1 << top;
     for (size_t m = 0; m < half; m++) {

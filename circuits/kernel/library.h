@@ -18,7 +18,7 @@ enum {
 };
 
 /* The number of this interface: the loader refuses another. */
-enum { HUREF_INTERFACE = 1 };
+enum { HUREF_INTERFACE = 2 };
 
 HUREF_EXPORT int huref_interface(void);
 
@@ -35,5 +35,16 @@ HUREF_EXPORT void huref_plan_free(row_plan *plan);
    flipped; 0 for none. */
 HUREF_EXPORT int huref_commit(const row_plan *plan, int kernel, const void *entries, const uint8_t *salts, size_t rows,
                               size_t fault, uint8_t *points, size_t *redone);
+
+/* Bytes of a sum that is not reduced yet, little-endian. */
+enum { HUREF_SUM_BYTES = 40 };
+
+/* Whether this machine does the products that follow. */
+HUREF_EXPORT int huref_has_products(void);
+
+/* Entries int8 [rows, columns], each counted as e + 128; `elements` below 2^256, 32 bytes little-endian.
+   sums[r] = sum_c entry[r][c] element[c], or if transposed: sums[c] = sum_r entry[r][c] element[r]. */
+HUREF_EXPORT int huref_product(const int8_t *entries, size_t rows, size_t columns, bool transposed,
+                               const uint8_t *elements, uint8_t *sums);
 
 #endif

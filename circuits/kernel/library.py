@@ -10,7 +10,7 @@ from pathlib import Path
 from circuits.errors import KernelError, UsageError
 
 LIBRARY = Path(__file__).resolve().parent / "_row_kernel.so"
-INTERFACE = 1  # of library.h
+INTERFACE = 2  # of library.h
 ENVIRONMENT = "HUREF_KERNEL"  # a kernel's name, or EZKL
 EZKL = "ezkl"
 STEP = "commit to rows"
@@ -23,6 +23,8 @@ _SIGNATURES = {
         [_pointer, ctypes.c_int, _pointer, _pointer, _size, _size, _pointer, ctypes.POINTER(_size)],
         ctypes.c_int,
     ),
+    "huref_product": ([_pointer, _size, _size, ctypes.c_bool, _bytes, _pointer], ctypes.c_int),
+    "huref_has_products": ([], ctypes.c_int),
     "huref_kernel_name": ([ctypes.c_int], _bytes),
 }
 _MEANINGS = {  # of library.h

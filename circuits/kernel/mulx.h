@@ -45,5 +45,6 @@ INLINE void fq_multiply_mulx(fq *result, const fq *left, const fq *right) {
 }
 
 #define FQ_MULTIPLY fq_multiply_mulx
+#define FQ_SQUARE(RESULT, VALUE) fq_multiply_mulx(RESULT, VALUE, VALUE)
 
 #endif

@@ -43,9 +43,10 @@ static const fq TWICE_Q = {{0x7841182db0f9fa8e, 0x2f02d522d0e3951a, 0x70a08b6d03
 /* -1 / q mod 2^64 */
 #define MINUS_Q_INVERSE UINT64_C(0x87d20782e4866389)
 static const fq FQ_ZERO = {{0, 0, 0, 0}};
-/* R mod q and R^2 mod q */
+/* R, R^2 and R^3 mod q */
 static const fq FQ_ONE = {{0xd35d438dc58f0d9d, 0x0a78eb28f5c70b3d, 0x666ea36f7879462c, 0x0e0a77c19a07df2f}};
 static const fq R_SQUARED = {{0xf32cfc5b538afa89, 0xb5e71911d44501fb, 0x47ab1eff0a417ff6, 0x06d89f71cab8351f}};
+static const fq R_CUBED = {{0xb1cd6dafda1530df, 0x62f210e6a7283db6, 0xef7f0b0c0ada0afb, 0x20fd6e902d592544}};
 
 /* a b = high 2^64 + result */
 INLINE uint64_t multiply_words(uint64_t a, uint64_t b, uint64_t *high) {
@@ -121,6 +122,39 @@ INLINE void reduce_step(uint64_t *t, uint64_t *last) {
 INLINE void fq_multiply_portable(fq *result, const fq *left, const fq *right) {
     uint64_t t[8] = {0}, last = 0;
     for (int i = 0; i < 4; i++) add_row(t + i, left->word, right->word[i]);
+    for (int i = 0; i < 4; i++) reduce_step(t + i, &last);
+    memcpy(result->word, t + 4, sizeof result->word);
+}
+
+/* a^2 / R mod q: the six products of different words once, doubled, and four squares */
+INLINE void fq_square_portable(fq *result, const fq *value) {
+    const uint64_t *a = value->word;
+    uint64_t t[8], low[4], high[4], h01, h02, h03, h12, h13, h23, carry = 0, last = 0;
+    uint64_t l01 = multiply_words(a[0], a[1], &h01), l02 = multiply_words(a[0], a[2], &h02);
+    uint64_t l03 = multiply_words(a[0], a[3], &h03), l12 = multiply_words(a[1], a[2], &h12);
+    uint64_t l13 = multiply_words(a[1], a[3], &h13), l23 = multiply_words(a[2], a[3], &h23);
+    t[1] = l01;
+    t[2] = add_carry(h01, l02, &carry);
+    t[3] = add_carry(h02, l03, &carry);
+    t[4] = add_carry(h03, l13, &carry);
+    t[5] = add_carry(h13, l23, &carry);
+    t[6] = h23 + carry;
+    carry = 0;
+    t[3] = add_carry(t[3], l12, &carry);
+    t[4] = add_carry(t[4], h12, &carry);
+    t[5] = add_carry(t[5], 0, &carry);
+    t[6] += carry;
+    t[7] = t[6] >> 63;
+    for (int i = 6; i > 1; i--) t[i] = t[i] << 1 | t[i - 1] >> 63;
+    t[1] <<= 1;
+    for (int i = 0; i < 4; i++) low[i] = multiply_words(a[i], a[i], &high[i]);
+    t[0] = low[0];
+    carry = 0;
+    t[1] = add_carry(t[1], high[0], &carry);
+    for (int i = 1; i < 4; i++) {
+        t[2 * i] = add_carry(t[2 * i], low[i], &carry);
+        t[2 * i + 1] = add_carry(t[2 * i + 1], high[i], &carry);
+    }
     for (int i = 0; i < 4; i++) reduce_step(t + i, &last);
     memcpy(result->word, t + 4, sizeof result->word);
 }

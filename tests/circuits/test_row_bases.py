@@ -9,8 +9,9 @@ from py_ecc import optimized_bn128 as curve
 from circuits import row_bases
 from circuits.curve_files import from_file_form, read_curve_file, scalars
 from circuits.errors import CircuitError
-from circuits.points import IDENTITY, add, negate
+from circuits.points import IDENTITY, add, negate, on_curve
 from circuits.row_bases import make_row_bases
+from circuits.size_classes import BASE_FIELD_MODULUS as Q
 from circuits.size_classes import FIELD_MODULUS as P
 from circuits.size_classes import SALT_LENGTH
 from tests.circuits.slow_curve import from_ecc, sum_of_products, to_ecc
@@ -28,6 +29,13 @@ def test_adding_points_equals_the_slow_way():
     for left in some_points():
         for right in some_points():
             assert add(left, right) == from_ecc(curve.add(to_ecc(left), to_ecc(right)))
+
+
+def test_points_are_told_from_other_bytes():
+    assert all(map(on_curve, some_points()))
+    x, y = 1, 2  # the generator
+    others = [(x, y + 1), (x + 1, y), (x + Q, y), (x, y + Q), (0, 1), (Q, 0)]
+    assert not any(on_curve(x.to_bytes(32, "big") + y.to_bytes(32, "big")) for x, y in others)
 
 
 @pytest.fixture(scope="module", params=[(5, 12), (40, 6), (58, 6), (130, 7)], ids=str)

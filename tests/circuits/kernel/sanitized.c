@@ -16,6 +16,37 @@ static void *take(FILE *file, size_t count, size_t size) {
     return memory;
 }
 
+/* sum += (entry + 128) element, a byte at a time */
+static void add_slowly(uint8_t *sum, int8_t entry, const uint8_t *element) {
+    uint32_t carry = 0;
+    for (int i = 0; i < HUREF_SUM_BYTES; i++) {
+        carry += sum[i] + (i < SCALAR_BYTES ? (uint32_t)(entry + 128) * element[i] : 0);
+        sum[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+}
+
+static int check_products(const int8_t *matrix, size_t rows, size_t columns) {
+    size_t longer = rows > columns ? rows : columns;
+    uint8_t *elements = malloc(longer * SCALAR_BYTES), *sums = malloc(longer * HUREF_SUM_BYTES);
+    int bad = 0;
+    for (size_t i = 0; i < longer * SCALAR_BYTES; i++) elements[i] = (uint8_t)(i * i * 2654435761U >> 13);
+    for (int transposed = 0; transposed < 2; transposed++) {
+        size_t count = transposed ? columns : rows;
+        bad |= huref_product(matrix, rows, columns, transposed, elements, sums) != HUREF_OK;
+        for (size_t i = 0; i < count; i++) {
+            uint8_t sum[HUREF_SUM_BYTES] = {0};
+            for (size_t j = 0; j < (transposed ? rows : columns); j++)
+                add_slowly(sum, matrix[transposed ? j * columns + i : i * columns + j], elements + SCALAR_BYTES * j);
+            bad |= memcmp(sum, sums + HUREF_SUM_BYTES * i, HUREF_SUM_BYTES) != 0;
+        }
+    }
+    if (bad) fprintf(stderr, "products of %zu rows, %zu columns are wrong\n", rows, columns);
+    free(elements);
+    free(sums);
+    return bad;
+}
+
 static int run_case(FILE *file, const uint64_t *head) {
     size_t entries = head[0], salts = head[1], rows = head[3];
     unsigned bits = (unsigned)head[2];
@@ -36,6 +67,7 @@ static int run_case(FILE *file, const uint64_t *head) {
             }
         }
     huref_plan_free(plan);
+    if (bits == 8 && rows > 0 && entries > 0 && huref_has_products()) bad |= check_products(matrix, rows, entries);
     free(bases);
     free(matrix);
     free(salted);

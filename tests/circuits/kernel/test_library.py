@@ -53,9 +53,12 @@ def test_an_unknown_kernel_is_not_run(hostile):
         plan.commit(hostile.rows, hostile.salt_bytes, kernel="abacus")
 
 
-LOAD = (
-    "import sys; from pathlib import Path; from circuits.kernel import library; print(library.load(Path(sys.argv[1])))"
-)
+LOAD = """
+import sys
+from pathlib import Path
+from circuits.kernel import library
+print(library.load(Path(sys.argv[1])))
+"""
 
 
 def loaded(path) -> subprocess.CompletedProcess[str]:
