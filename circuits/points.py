@@ -11,6 +11,12 @@ POINT_BYTES = 64
 IDENTITY = bytes(POINT_BYTES)
 
 
+def on_curve(point: bytes) -> bool:
+    """Whether these 64 bytes are a point: the identity, or coordinates below q with `y^2 = x^3 + 3`."""
+    x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
+    return point == IDENTITY or (x < Q and y < Q and (y * y - x * x * x - 3) % Q == 0)
+
+
 def negate(point: bytes) -> bytes:
     """-P: the same x, the other y."""
     if point == IDENTITY:
