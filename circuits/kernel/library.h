@@ -18,7 +18,7 @@ enum {
 };
 
 /* The number of this interface: the loader refuses another. */
-enum { HUREF_INTERFACE = 1 };
+enum { HUREF_INTERFACE = 2 };
 
 HUREF_EXPORT int huref_interface(void);
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from circuits.errors import KernelError, UsageError
 
 LIBRARY = Path(__file__).resolve().parent / "_row_kernel.so"
-INTERFACE = 1  # of library.h
+INTERFACE = 2  # of library.h
 ENVIRONMENT = "HUREF_KERNEL"  # a kernel's name, or EZKL
 EZKL = "ezkl"
 STEP = "commit to rows"
@@ -24,6 +24,12 @@ _SIGNATURES = {
         ctypes.c_int,
     ),
     "huref_kernel_name": ([ctypes.c_int], _bytes),
+    # fold.h
+    "huref_fold_name": ([ctypes.c_int], _bytes),
+    "huref_all_finite": ([ctypes.c_int, _pointer, ctypes.c_uint, _size], ctypes.c_int),
+    "huref_fold_rows": ([ctypes.c_int, _pointer, _size, _size, _pointer], ctypes.c_int),
+    "huref_row_squares": ([ctypes.c_int, _pointer, _size, _size, _pointer], ctypes.c_int),
+    "huref_quantize_rows": ([ctypes.c_int, _pointer, _size, _size, _pointer], ctypes.c_int),
 }
 _MEANINGS = {  # of library.h
     1: "no memory",
