@@ -10,7 +10,7 @@ import numpy.typing as npt
 ExactArray = npt.NDArray[np.object_]
 
 EXACT_FLOAT = 1 << 53
-_EXACT_INT64 = 1 << 63
+EXACT_INT64 = 1 << 63
 
 
 def exact_product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -21,7 +21,7 @@ def exact_product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArra
     bound = left.shape[1] * largest(left) * largest(right)
     if bound < EXACT_FLOAT:
         return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
-    if bound < _EXACT_INT64:
+    if bound < EXACT_INT64:
         return left.astype(np.int64) @ right.astype(np.int64)
     exact: ExactArray = left.astype(object) @ right.astype(object)
     return exact

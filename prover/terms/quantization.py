@@ -17,7 +17,7 @@ from circuits.kernel.fold import padded
 from circuits.threads import in_threads
 from prover.checkpoint.folded_matrix import Float64Array, FoldedMatrix
 from prover.checkpoint.spill import byte_array
-from prover.terms.products import EXACT_FLOAT, exact_product, largest
+from prover.terms.products import EXACT_FLOAT, EXACT_INT64, exact_product, largest
 
 Int8Array = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
@@ -74,29 +74,40 @@ def quantize_and_multiply(matrix: FoldedMatrix, lefts: Lefts) -> Quantized:
             step="quantize",
             hint="the tensor is all zero or out of range: the model is not trained or damaged",
         )
-    entries = byte_array((matrix.stored.shape[0], matrix.stored.shape[1]), np.int8)
-    exact = matrix.stored.shape[1] * INT8_MAX * largest(lefts.quantized) < EXACT_FLOAT
+    count, d = matrix.stored.shape
+    entries = byte_array((count, d), np.int8)
+    bound = d * INT8_MAX * largest(lefts.quantized)
+    folded_products = np.empty((len(lefts.folded), count))
+    products = np.empty((len(lefts.quantized), count), np.int64 if bound < EXACT_INT64 else object)
     both = padded(lefts.folded), padded(lefts.quantized)
 
-    def work(rows: slice) -> tuple[int, Float64Array, npt.NDArray[Any]]:
-        native = matrix.native(rows) if exact else None
+    def work(rows: slice) -> int:
+        native = matrix.native(rows) if bound < EXACT_FLOAT else None
         if native is None:
-            return _quantize_rows(matrix.block(rows), factor, lefts, entries[rows])
+            return _quantize_rows(
+                matrix.block(rows), factor, lefts, entries[rows], folded_products[:, rows], products[:, rows]
+            )
         there, where = native
-        clipped, folded, quantized = there.quantize(where.start, where.stop, factor, entries[rows], both)
-        return clipped, folded, quantized.astype(np.int64)
+        clipped, folded_products[:, rows], products[:, rows] = there.quantize(
+            where.start, where.stop, factor, entries[rows], both
+        )
+        return clipped
 
-    clipped, folded, quantized = zip(*in_threads(work, matrix.pieces()), strict=True)
-    return Quantized(
-        entries, sum(clipped) / matrix.stored.size, np.concatenate(folded, axis=1), np.concatenate(quantized, axis=1)
-    )
+    clipped = sum(in_threads(work, matrix.pieces()))
+    return Quantized(entries, clipped / matrix.stored.size, folded_products, products)
 
 
 def _quantize_rows(
-    block: Float64Array, factor: float, lefts: Lefts, entries: Int8Array
-) -> tuple[int, Float64Array, npt.NDArray[Any]]:
+    block: Float64Array,
+    factor: float,
+    lefts: Lefts,
+    entries: Int8Array,
+    folded_products: Float64Array,
+    products: npt.NDArray[Any],
+) -> int:
     """The slow, obvious twin of `circuits.kernel.fold`: the same bytes and counts, and the same exact products."""
     rounded = np.rint(block * factor)
     entries[:] = np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
-    clipped = int(np.count_nonzero(np.abs(rounded) > INT8_MAX))
-    return clipped, lefts.folded @ block.T, exact_product(lefts.quantized, entries.T)
+    folded_products[:] = lefts.folded @ block.T
+    products[:] = exact_product(lefts.quantized, entries.T)
+    return int(np.count_nonzero(np.abs(rounded) > INT8_MAX))
