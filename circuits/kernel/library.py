@@ -26,6 +26,12 @@ _SIGNATURES = {
     "huref_product": ([_pointer, _size, _size, ctypes.c_bool, _bytes, _pointer], ctypes.c_int),
     "huref_has_products": ([], ctypes.c_int),
     "huref_kernel_name": ([ctypes.c_int], _bytes),
+    # fold.h
+    "huref_fold_name": ([ctypes.c_int], _bytes),
+    "huref_all_finite": ([ctypes.c_int, _pointer, ctypes.c_uint, _size], ctypes.c_int),
+    "huref_fold_rows": ([ctypes.c_int, _pointer, _size, _size, _pointer], ctypes.c_int),
+    "huref_row_squares": ([ctypes.c_int, _pointer, _size, _size, _pointer], ctypes.c_int),
+    "huref_quantize_rows": ([ctypes.c_int, _pointer, _size, _size, _pointer], ctypes.c_int),
 }
 _MEANINGS = {  # of library.h
     1: "no memory",

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from circuits.kernel.fold import StoredRows, folds
+from circuits.threads import cores, in_threads
 from prover.checkpoint.family import FloatArray
 
 Float64Array = npt.NDArray[np.float64]
 StoredArray = npt.NDArray[Any]
 
-_BLOCK_ENTRIES = 1 << 22  # entries handled at a time: 32 MB of float64
+_BLOCK_ENTRIES = 1 << 22  # entries handled at a time, by all threads together: 32 MB of float64
+_NATIVE_ENTRIES = 1 << 18  # entries to one call of the library, which holds some rows of them
+_NATIVE_ROWS = 32  # a multiple of these: it brings so many rows together where entries lie apart
 
 
 @dataclass(frozen=True)
@@ -103,21 +107,58 @@ class FoldedMatrix:
 
     def blocks(self) -> Iterator[tuple[slice, Float64Array]]:
         """Pairs of (which rows, folded rows), a few megabytes each."""
-        step = max(1, _BLOCK_ENTRIES // self.stored.shape[1])
+        for rows in self._cut(_BLOCK_ENTRIES):
+            yield rows, self.block(rows)
+
+    def block(self, rows: slice) -> Float64Array:
+        """The folded rows, [n, d]. Whole heads, where there is a `row_norm` with heads."""
+        stored = self.stored[rows]
+        if self.unit_rows:
+            stored = unit_rows(widen(stored))
+        if folds(stored):
+            folded = StoredRows(stored, self.column_scale, self.centred).fold(0, len(stored))
+        else:
+            folded = fold(widen(stored), self.column_scale, centred=self.centred)
+        return folded if self.row_norm is None else self.row_norm.apply(folded, rows.start)
+
+    def pieces(self) -> list[slice]:
+        """All rows, in pieces that threads may work on side by side."""
+        if not self._is_plain:
+            return self._cut(_BLOCK_ENTRIES // cores())
+        step = _NATIVE_ENTRIES // self.stored.shape[1] // _NATIVE_ROWS * _NATIVE_ROWS
+        return self._cut(max(_NATIVE_ROWS, step) * self.stored.shape[1])
+
+    def native(self, rows: slice) -> tuple[StoredRows, slice] | None:
+        """The folded rows as some of those that the library reads; None where it was not built."""
+        if self._is_plain:
+            return StoredRows(self.stored, self.column_scale, self.centred), rows
+        block = self.block(rows)
+        return (StoredRows(block), slice(0, len(block))) if folds(block) else None
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the library does all of the folding."""
+        return self.row_norm is None and not self.unit_rows and folds(self.stored)
+
+    def _cut(self, entries: int) -> list[slice]:
+        step = max(1, entries // self.stored.shape[1])
         if self.row_norm is not None and self.row_norm.head_dim:
             step = max(1, step // self.row_norm.head_dim) * self.row_norm.head_dim  # whole heads
-        for begin in range(0, self.stored.shape[0], step):
-            rows = slice(begin, min(begin + step, self.stored.shape[0]))
-            stored = widen(self.stored[rows])
-            if self.unit_rows:
-                stored = unit_rows(stored)
-            folded = fold(stored, self.column_scale, centred=self.centred)
-            yield rows, folded if self.row_norm is None else self.row_norm.apply(folded, begin)
+        count = self.stored.shape[0]
+        return [slice(begin, min(begin + step, count)) for begin in range(0, count, step)]
 
     def rms(self) -> float:
         """Root mean square of all folded entries."""
-        squares = np.concatenate([tree_sum(block * block) for _, block in self.blocks()])
+        squares = np.concatenate(in_threads(self._row_squares, self.pieces()))
         return float(np.sqrt(tree_sum(squares) / np.float64(self.stored.size)))
+
+    def _row_squares(self, rows: slice) -> Float64Array:
+        native = self.native(rows)
+        if native is None:
+            block = self.block(rows)
+            return tree_sum(block * block)
+        there, where = native
+        return there.squares(where.start, where.stop)
 
     def full(self) -> Float64Array:
         """All folded rows, float64 [rows, d]."""

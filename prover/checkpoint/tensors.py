@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from circuits.errors import CheckpointError
+from circuits.kernel.fold import all_finite, reads
+from circuits.threads import in_threads
 from prover.checkpoint.config import parse_config
 from prover.checkpoint.families import FAMILIES
 from prover.checkpoint.family import Family, Shape
@@ -84,9 +86,9 @@ class Checkpoint:
         entry = self._entry(name, shape)
         stored = map_tensor(entry)
         flat = stored.reshape(-1)
-        for begin in range(0, flat.size, _BLOCK_ENTRIES):
-            if not bool(np.isfinite(widen(flat[begin : begin + _BLOCK_ENTRIES])).all()):
-                raise _not_finite(entry)
+        pieces = [flat[begin : begin + _BLOCK_ENTRIES] for begin in range(0, flat.size, _BLOCK_ENTRIES)]
+        if not all(in_threads(_is_finite, pieces)):
+            raise _not_finite(entry)
         return stored
 
     def _entry(self, name: str, shape: tuple[int, ...]) -> TensorEntry:
@@ -314,6 +316,12 @@ def map_tensor(entry: TensorEntry) -> npt.NDArray[Any]:
     if entry.begin == entry.end:
         return np.zeros(entry.shape, dtype=_STORED_TYPE[entry.dtype])
     return np.asarray(np.memmap(entry.file, _STORED_TYPE[entry.dtype], "r", offset=entry.begin, shape=entry.shape))
+
+
+def _is_finite(piece: npt.NDArray[Any]) -> bool:
+    if reads(piece):
+        return all_finite(piece)
+    return bool(np.isfinite(widen(piece)).all())
 
 
 def _not_finite(entry: TensorEntry) -> CheckpointError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from circuits.errors import CheckpointError, UsageError
@@ -66,21 +67,21 @@ def token_candidates(tokenizer_json: bytes, embedding_rows: int, file: Path | st
                 )
     left_out_ids = {item.get("id") for item in added}
     left_out_strings = {item.get("content") for item in added}
-    keyed: list[tuple[bytes, str, int]] = []
     for string, token in vocabulary.items():
-        if not isinstance(token, int) or isinstance(token, bool) or token < 0:
+        if type(token) is not int or token < 0:
             raise CheckpointError(f"{file}: field model.vocab[{string[:40]!a}]: not an id", step="tokens")
-        if token < embedding_rows and token not in left_out_ids and string not in left_out_strings:
-            keyed.append((hashlib.sha256(_utf8(string, file)).digest(), string, token))
-    keyed.sort()
-    return [(string, token) for _, string, token in keyed]
-
-
-def _utf8(string: str, file: Path | str) -> bytes:
+    sha256 = hashlib.sha256
     try:
-        return string.encode("utf-8")
+        keyed = [
+            (sha256(string.encode("utf-8")).digest(), string, token)
+            for string, token in vocabulary.items()
+            if token < embedding_rows and token not in left_out_ids and string not in left_out_strings
+        ]
     except UnicodeEncodeError as error:
+        string = str(error.object)
         raise CheckpointError(f"{file}: field model.vocab[{string[:40]!a}]: not Unicode text", step="tokens") from error
+    keyed.sort(key=itemgetter(0))
+    return [(string, token) for _, string, token in keyed]
 
 
 def select_tokens(

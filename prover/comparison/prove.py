@@ -32,7 +32,8 @@ from prover.fingerprint.proving import prove_part
 from prover.fingerprint.reader import CommittedRows
 from prover.formats.canonical_json import canonical
 from prover.progress import Progress
-from prover.terms.terms import ExactArray, FingerprintInput, Projection, projected_terms, projection, scale_integers
+from prover.terms.products import ExactArray
+from prover.terms.terms import FingerprintInput, Projection, projected_terms, projection, scale_integers
 
 STATEMENT_TYPE = "application/vnd.huref-zk.provencomparison+json;version={}"
 PROOF_TYPE = "application/vnd.huref-zk.{}+json;version=1"

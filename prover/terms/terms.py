@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -20,11 +21,19 @@ import numpy.typing as npt
 from circuits.errors import CheckpointError, UsageError
 from prover.checkpoint.families import FAMILY_NAMES, families_named
 from prover.checkpoint.family import Shape
-from prover.checkpoint.folded_matrix import Float64Array
+from prover.checkpoint.folded_matrix import Float64Array, FoldedMatrix
 from prover.checkpoint.folding import read_embedding, read_matrices, read_matrix
 from prover.checkpoint.tensors import open_checkpoint
 from prover.checkpoint.tokens import TOKEN_RULE, Tokens, select_tokens
-from prover.terms.quantization import QUANTIZATION_RULE, Int8Array, quantize
+from prover.terms.products import ExactArray, exact_product
+from prover.terms.quantization import (
+    QUANTIZATION_RULE,
+    Int8Array,
+    Int64Array,
+    Lefts,
+    quantize,
+    quantize_and_multiply,
+)
 
 __all__ = [
     "FingerprintInput",
@@ -41,17 +50,12 @@ __all__ = [
     "select_tokens",
 ]
 
-Int64Array = npt.NDArray[np.int64]
-ExactArray = npt.NDArray[np.object_]
-
 LAYERS_RULE = "last-2"
 C_LIMIT = 1 << 32
 PAIRS = (("q", "k"), ("v", "o"), ("up", "down"))
 REPEATED_ROLES = ("k", "v")
 
 _BLOCK_ENTRIES = 1 << 22  # entries handled at a time: 32 MB of float64
-_EXACT_FLOAT = 1 << 53
-_EXACT_INT64 = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,18 @@ class Matrices:
     clipped: Mapping[str, float]
 
     def sha256(self) -> bytes:
-        """`weights_sha256`: SHA-256 of 13 times u32be(len(name)) || name || u32be(rows, d) || bytes."""
+        """`weights_sha256`: see `add_to_digest`."""
         digest = hashlib.sha256()
         for name, matrix in self.by_name.items():
-            label = name.encode("ascii")
-            digest.update(struct.pack(">I", len(label)) + label + struct.pack(">II", *matrix.shape))
-            digest.update(np.ascontiguousarray(matrix).data)
+            add_to_digest(digest, name, matrix)
         return digest.digest()
+
+
+def add_to_digest(digest: hashlib._Hash, name: str, matrix: Int8Array) -> None:
+    """`weights_sha256`: SHA-256 of 13 times u32be(len(name)) || name || u32be(rows, d) || bytes; this is one time."""
+    label = name.encode("ascii")
+    digest.update(struct.pack(">I", len(label)) + label + struct.pack(">II", *matrix.shape))
+    digest.update(np.ascontiguousarray(matrix).data)
 
 
 @dataclass(frozen=True)
@@ -182,6 +191,16 @@ def project_rows_float(rows: Float64Array, by: Projection) -> Float64Array:
     return result
 
 
+def _project_folded(matrix: FoldedMatrix, by: Projection) -> Float64Array:
+    """`project_rows_float` of a matrix of which only some rows are in memory at a time."""
+    result = np.zeros((by.g, matrix.stored.shape[1]))
+    for rows in matrix.pieces():
+        block = matrix.block(rows)
+        for row, bucket, sign in zip(block, by.bucket[rows].tolist(), by.sign[rows].tolist(), strict=True):
+            result[bucket] += sign * row
+    return result
+
+
 def repeat_rows(rows: npt.NDArray[Any], head_dim: int, rep: int) -> npt.NDArray[Any]:
     """Repeat by query group: row `h head_dim + i` of the result is row `floor(h / rep) head_dim + i`."""
     by_head = rows.reshape(-1, head_dim, *rows.shape[1:])
@@ -191,34 +210,17 @@ def repeat_rows(rows: npt.NDArray[Any], head_dim: int, rep: int) -> npt.NDArray[
 # ---------------------------------------- terms
 
 
-def exact_product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """`left @ right` of integer matrices, exactly: float64 or int64 within bounds, else Python integers.
-
-    Returns int64 where the bound on every partial sum is below 2^63, else an array of Python integers.
-    """
-    bound = left.shape[1] * _largest(left) * _largest(right)
-    if bound < _EXACT_FLOAT:
-        return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
-    if bound < _EXACT_INT64:
-        return left.astype(np.int64) @ right.astype(np.int64)
-    exact: ExactArray = left.astype(object) @ right.astype(object)
-    return exact
-
-
-def _largest(values: npt.NDArray[Any]) -> int:
-    """Largest magnitude, as a Python integer (safe for -2^63)."""
-    return max(abs(int(values.max())), abs(int(values.min()))) if values.size else 0
-
-
 def projected_terms(matrices: Mapping[str, Int8Array], shape: Shape, by: Projection) -> ExactArray:
     """`S_t = (A U_t^T)(A V_t^T)^T`, t = 3l + {0,1,2}: exact Python integers [6, g, g]."""
     a = project_rows(matrices["embedding"], by)
-    products = {
-        name: _repeat_columns(_times_transposed(a, matrix), name, shape)
-        for name, matrix in matrices.items()
-        if name != "embedding"
-    }
-    return np.stack([exact_product(u, v.T).astype(object) for u, v in _pairs(products, shape)])
+    products = {name: _times_transposed(a, matrix) for name, matrix in matrices.items() if name != "embedding"}
+    return _terms_of_products(products, shape)
+
+
+def _terms_of_products(products: Mapping[str, npt.NDArray[Any]], shape: Shape) -> ExactArray:
+    """The terms of `A W^T` [g, rows], exact integers, by W's name."""
+    repeated = {name: _repeat_columns(product, name, shape) for name, product in products.items()}
+    return np.stack([exact_product(u, v.T).astype(object) for u, v in _pairs(repeated, shape)])
 
 
 def _times_transposed(left: Int64Array, matrix: Int8Array) -> npt.NDArray[Any]:
@@ -319,21 +321,29 @@ def load_fingerprint_input(path: Path, rules: TermRules, tokens: Tokens | None =
     by = projection(rules.seed, tokens.count, rules.g)
     quantized: dict[str, Int8Array] = {}
     clipped: dict[str, float] = {}
-    products: dict[str, Float64Array] = {}
-    a = np.zeros((rules.g, shape.hidden_size))
-    for matrix in read_matrices(checkpoint, tokens.ids):
-        quantized[matrix.name], clipped[matrix.name] = quantize(matrix)
-        if matrix.name == "embedding":
-            a = project_rows_float(matrix.full(), by)
-        else:
-            products[matrix.name] = np.concatenate([a @ block.T for _, block in matrix.blocks()], axis=1)
-    matrices = Matrices(MappingProxyType(quantized), MappingProxyType(clipped))
+    folded_products: dict[str, Float64Array] = {}
+    products: dict[str, npt.NDArray[Any]] = {}
+    digest = hashlib.sha256()
+    digested = []
+    with ThreadPoolExecutor(1) as beside:  # digests one matrix while the next is read
+        for matrix in read_matrices(checkpoint, tokens.ids):
+            name = matrix.name
+            if name == "embedding":
+                quantized[name], clipped[name] = quantize(matrix)
+                lefts = Lefts(_project_folded(matrix, by), project_rows(quantized[name], by))
+            else:
+                made = quantize_and_multiply(matrix, lefts)
+                quantized[name], clipped[name] = made.entries, made.clipped
+                folded_products[name], products[name] = made.folded_products, made.products
+            digested.append(beside.submit(add_to_digest, digest, name, quantized[name]))
+        for done in digested:
+            done.result()
     return FingerprintInput(
         shape=shape,
         tokens=tokens,
-        matrices=matrices,
+        matrices=Matrices(MappingProxyType(quantized), MappingProxyType(clipped)),
         projection=by,
-        terms=projected_terms(quantized, shape, by),
-        float_terms=_float_terms_of_products(products, shape),
-        weights_sha256=matrices.sha256(),
+        terms=_terms_of_products(products, shape),
+        float_terms=_float_terms_of_products(folded_products, shape),
+        weights_sha256=digest.digest(),
     )
