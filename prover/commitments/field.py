@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from circuits.kernel import products
 from circuits.size_classes import FIELD_MODULUS as P
+from circuits.threads import in_threads
 
 FieldVector = list[int]
 
@@ -24,11 +26,14 @@ _EXACT = 1 << 53
 def product(matrix: npt.NDArray[Any], vector: Sequence[int]) -> FieldVector:
     """`matrix @ vector` modulo p: integer matrix [n, m], field vector of length m -> length n.
 
-    The vector is cut into 24-bit limbs, so that float64 matrix products are exact while
-    `m * max|entry| * 2^24 < 2^53`; otherwise (never for bytes) Python integers are used.
+    Bytes go to the native library where that is faster. Otherwise the vector is cut into 24-bit limbs, so that float64
+    matrix products are exact while `m * max|entry| * 2^24 < 2^53`; beyond (never for bytes), Python integers are used.
     """
     if matrix.shape[1] != len(vector):
         raise ValueError(f"{matrix.shape[1]} columns, {len(vector)} entries")
+    if _native(matrix):
+        parts = in_threads(lambda rows: products.product(matrix[rows], vector), _blocks(matrix))
+        return [value for part in parts for value in part]
     if not _fits(matrix, matrix.shape[1]):
         return [sum(int(x) * v for x, v in zip(row, vector, strict=True)) % P for row in matrix]
     limbs = _limbs(vector)
@@ -43,6 +48,9 @@ def transposed_product(matrix: npt.NDArray[Any], weights: Sequence[int]) -> Fiel
     """`matrix^T @ weights` modulo p: integer matrix [n, m], n weights -> length m. Exact as in `product`."""
     if matrix.shape[0] != len(weights):
         raise ValueError(f"{matrix.shape[0]} rows, {len(weights)} weights")
+    if _native(matrix):
+        sums = in_threads(lambda rows: products.transposed_product(matrix[rows], weights[rows]), _blocks(matrix))
+        return [sum(column) % P for column in zip(*sums, strict=True)]
     if not _fits(matrix, matrix.shape[0]):
         return product(matrix.T, weights)
     limbs = _limbs(weights)
@@ -51,6 +59,16 @@ def transposed_product(matrix: npt.NDArray[Any], weights: Sequence[int]) -> Fiel
     for begin in range(0, matrix.shape[0], step):
         total += matrix[begin : begin + step].astype(np.float64).T @ limbs[begin : begin + step]
     return _join(total)
+
+
+def _native(matrix: npt.NDArray[Any]) -> bool:
+    return matrix.dtype == np.int8 and matrix.size > 0 and products.available()
+
+
+def _blocks(matrix: npt.NDArray[Any]) -> list[slice]:
+    """Its rows in pieces for the threads, at least one."""
+    step = max(1, _BLOCK_ENTRIES // max(1, matrix.shape[1]))
+    return [slice(begin, begin + step) for begin in range(0, max(1, matrix.shape[0]), step)]
 
 
 def inner(left: Sequence[int], right: Sequence[int]) -> int:
