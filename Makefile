@@ -71,6 +71,7 @@ bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, 
 	$(BIN)/python -m tests.benchmarks.shipped_model | tee $(BENCH)/shipped.json
 	$(BIN)/python -m tests.benchmarks.naive | tee $(BENCH)/naive.jsonl
 	$(BIN)/python -m tests.benchmarks.large_models $(if $(LARGE),--large) | tee $(BENCH)/models.jsonl
+	$(BIN)/python -m tests.benchmarks.kernel | tee $(BENCH)/kernel.jsonl
 	$(BIN)/python -m tests.benchmarks.feedforward | tee $(BENCH)/feedforward.jsonl
 	$(BIN)/python -m tests.benchmarks.inference_costs | tee $(BENCH)/inference.jsonl
 	$(BIN)/python -m tests.benchmarks.registry | tee $(BENCH)/registry.jsonl
