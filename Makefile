@@ -64,13 +64,15 @@ fuzz: $(VENV)/.all  ## inputs by the hundred thousand to every parser of the ver
 	-$(BIN)/python -m pip install -q -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),100000) $(if $(RECORD),--extremes --record $(RECORD))
 
-# BENCH: where figures go. LARGE=1: also Llama-2-7B, proven whole, Llama-3-8B and Llama-2-70B (12 GB of disk, about half an hour).
+# BENCH: where figures go. BEFORE=CHECKOUT: also whole proofs and reading, by that build and this one in turn, five pairs each.
+# LARGE=1: also Llama-2-7B, proven whole, Llama-3-8B and Llama-2-70B (12 GB of disk, about half an hour).
 bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, the naive way; LARGE=1 up to 70B
 	$(BIN)/huref circuits build
 	@mkdir -p $(BENCH)
 	$(BIN)/python -m tests.benchmarks.shipped_model | tee $(BENCH)/shipped.json
 	$(BIN)/python -m tests.benchmarks.naive | tee $(BENCH)/naive.jsonl
 	$(BIN)/python -m tests.benchmarks.large_models $(if $(LARGE),--large) | tee $(BENCH)/models.jsonl
+	$(BIN)/python -m tests.benchmarks.kernel | tee $(BENCH)/kernel.jsonl
 	$(BIN)/python -m tests.benchmarks.inference | tee $(BENCH)/feedforward.jsonl
 	$(BIN)/python -m tests.benchmarks.inference_costs | tee $(BENCH)/inference.jsonl
 	$(BIN)/python -m tests.benchmarks.registry | tee $(BENCH)/registry.jsonl

@@ -1,7 +1,6 @@
 /* Eight rows at a time: the kernel for processors with AVX-512 IFMA. Intel since Ice Lake, AMD since Zen 4. */
 #if defined(__x86_64__)
 #include "mulx.h" /* first: such processors have mulx */
-/* */
 #include <stdlib.h>
 
 #include "kernel.h"
