@@ -8,10 +8,10 @@
 #include "fold.h"
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC optimize("O3,no-trapping-math") /* loops over entries become vector code; no value changes */
-#pragma GCC target("avx2,f16c")
+#pragma GCC target("avx2")
 #endif
 #define FOLD_WIDTH 4
 #define FOLD_ROWS 2

@@ -6,7 +6,7 @@
 
 /* The compiler's own question: it asks cpuid, and the system whether it saves the registers. */
 static inline __attribute__((unused)) bool processor_has_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2");
 }
 
 static inline __attribute__((unused)) bool processor_has_avx512(void) {
