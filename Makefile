@@ -73,6 +73,8 @@ bench: $(VENV)/.all  ## time, memory and sizes: the shipped model, true shapes, 
 	$(BIN)/python -m tests.benchmarks.naive | tee $(BENCH)/naive.jsonl
 	$(BIN)/python -m tests.benchmarks.large_models $(if $(LARGE),--large) | tee $(BENCH)/models.jsonl
 	$(BIN)/python -m tests.benchmarks.kernel | tee $(BENCH)/kernel.jsonl
+	$(if $(BEFORE),$(BIN)/python -m tests.benchmarks.reading --against $(BEFORE) | tee $(BENCH)/reading.jsonl)
+	$(if $(BEFORE),$(BIN)/python -m tests.benchmarks.whole $(BEFORE) | tee $(BENCH)/whole.jsonl)
 	$(BIN)/python -m tests.benchmarks.inference | tee $(BENCH)/feedforward.jsonl
 	$(BIN)/python -m tests.benchmarks.inference_costs | tee $(BENCH)/inference.jsonl
 	$(BIN)/python -m tests.benchmarks.registry | tee $(BENCH)/registry.jsonl

@@ -1,8 +1,11 @@
-"""`huref prove` of whole models by two builds in turn: `python -m tests.benchmarks.whole BEFORE CHECKPOINT...`.
+"""`huref prove` of whole models: this tree beside another checkout of the project, one JSON object a model.
 
-BEFORE is another checkout, run with this environment's packages and keys. Each pair is one run of it and one of this
-checkout on the same checkpoint; one JSON object a checkpoint: figures of every run, and the medians of their ratios.
-Machines are noisy: what counts is the ratio within a pair.
+    python -m tests.benchmarks.whole FOLDER                            ratios to that checkout, run by run in turns
+    ... --models gpt2,llama-2-7b --pairs 5 --checkpoints FOLDER        which shapes; where checkpoints are kept
+    ... --models PATH                                                  a real checkpoint
+
+Keys are built before and shared. A ratio is that of two runs one after the other, since the machine may be shared;
+what is given is the median, with every run.
 """
 
 from __future__ import annotations
@@ -17,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.shipped_model import ROOT, measured_output, steps_in
-
-PAIRS = 5
+from tests.make_big_checkpoint import MODELS, write
 
 
 def proven(checkout: Path, checkpoint: Path) -> dict[str, Any]:
@@ -49,13 +51,18 @@ def compared(before: Path, checkpoint: Path, pairs: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("before", type=Path, help="another checkout")
-    parser.add_argument("checkpoints", type=Path, nargs="+")
-    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("against", type=Path, help="another checkout")
+    parser.add_argument("--models", default="gpt2,llama-2-7b", help="comma-separated: paths, or " + ", ".join(MODELS))
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--checkpoints", type=Path, help="keep checkpoints here, and use those that are there")
     asked = parser.parse_args()
     os.environ.pop("HUREF_KERNEL", None)
-    for checkpoint in asked.checkpoints:
-        print(json.dumps(compared(asked.before.resolve(), checkpoint.resolve(), asked.pairs)), flush=True)
+    for name in asked.models.split(","):
+        with tempfile.TemporaryDirectory(prefix="huref-bench-") as scratch:
+            checkpoint = (asked.checkpoints or Path(scratch)) / name if name in MODELS else Path(name)
+            if name in MODELS and not (checkpoint / "model.safetensors.index.json").exists():
+                write(checkpoint, MODELS[name])
+            print(json.dumps(compared(asked.against.resolve(), checkpoint.resolve(), asked.pairs)), flush=True)
 
 
 if __name__ == "__main__":
