@@ -63,5 +63,6 @@ for kind in ("llama", "qwen3", "smollm3", "olmo3"):
     print(f"{kind:7} config.json {says}, stored {len(stored)}, loaded {loaded}")
 EOF
 mkdir "$dir/models"
-"$dir/venv/bin/python" "$dir/probe.py" "$dir/models" 2>"$dir/err" | tee "$dir/now"
+"$dir/venv/bin/python" "$dir/probe.py" "$dir/models" 2>"$dir/err" | tee "$dir/now" ||
+  tail "$dir/err" >&2
 diff "$dir/seen" "$dir/now" && echo "as seen"

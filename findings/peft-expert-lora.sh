@@ -63,5 +63,6 @@ for words, delta in (("3e ... 3e + 2", guess), ("e, e + 4, e + 8", other)):
     equal = torch.allclose(before + delta, after, atol=1e-5)
     print(f"down_proj merged by peft against columns {words}: equal {equal}")
 EOF
-"$dir/venv/bin/python" "$dir/probe.py" "$dir/adapter" 2>"$dir/err" | tee "$dir/now"
+"$dir/venv/bin/python" "$dir/probe.py" "$dir/adapter" 2>"$dir/err" | tee "$dir/now" ||
+  tail "$dir/err" >&2
 diff "$dir/seen" "$dir/now" && echo "as seen"

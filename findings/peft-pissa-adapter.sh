@@ -56,5 +56,5 @@ for start in (True, "gaussian", "orthogonal", "pissa", "olora"):
            ((plain, merged), (merged, weight(base())))]
     print(f"{start!s:11} W + sBA to peft's merged: {far[0]:.2f}, merged to W: {far[1]:.2f}")
 EOF
-"$dir/venv/bin/python" "$dir/probe.py" "$dir" 2>"$dir/err" | tee "$dir/now"
+"$dir/venv/bin/python" "$dir/probe.py" "$dir" 2>"$dir/err" | tee "$dir/now" || tail "$dir/err" >&2
 diff "$dir/seen" "$dir/now" && echo "as seen"
