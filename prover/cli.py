@@ -66,7 +66,7 @@ def main() -> None:
             needs, extras = f"huref {sys.argv[1]} needs the fpm extra", "prover,fpm"
         sys.stderr.write(f"{needs}: pip install 'huref-zk[{extras}]'\n")
         sys.exit(2)
-    huref()
+    huref(prog_name="huref")
 
 
 if __name__ == "__main__":
