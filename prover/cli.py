@@ -1,6 +1,6 @@
 """`huref`: the manufacturer's command. Thin: each command parses, calls one function, prints.
 
-Exit codes: 0 done, 2 wrong usage or bad input (nothing is left half-written). `huref-verify` is a command of its own.
+Its help says the exit codes. `huref-verify` is a command of its own.
 Other packages add commands under the entry points `huref.commands`; they are loaded when used.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
+
+_VERIFY = "huref verify: use huref-verify BUNDLE, a command of its own, which a plain install has"
 
 try:
     import click
@@ -41,9 +43,23 @@ else:
             return command
 
     @click.group(cls=_Huref, context_settings={"help_option_names": ["-h", "--help"]})
-    @click.version_option(package_name="huref-zk", prog_name="huref")
+    @click.version_option(None, "-V", "--version", package_name="huref-zk", prog_name="huref")
     def huref() -> None:
-        """Prove fingerprints of language models."""
+        """Prove fingerprints of language models. `huref-verify` verifies them.
+
+        Exit codes: 0 done; 2 wrong usage, bad input, something wrong, or a result that cannot be written, and nothing
+        is left half-written; 5 a verdict that --fail-on names. 141: who read the result stopped reading. compare
+        without --prove also has those of huref-verify: 3 undecided, 4 rejected.
+        """
+
+    @huref.command(
+        hidden=True,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def verify() -> None:
+        """Say which command verifies."""
+        raise click.UsageError(_VERIFY)
 
     huref.add_command(prove)
     huref.add_command(sign)
@@ -61,6 +77,9 @@ else:
 def main() -> None:
     """Console entry point."""
     if _MISSING is not None:
+        if sys.argv[1:2] == ["verify"]:
+            sys.stderr.write(f"{_VERIFY}\n")
+            sys.exit(2)
         needs, extras = f"huref needs {_MISSING}, which a plain install leaves out", "prover"
         if sys.argv[1:2] in (["generator"], ["evaluate"]):
             needs, extras = f"huref {sys.argv[1]} needs the fpm extra", "prover,fpm"

@@ -7,23 +7,13 @@ from pathlib import Path
 import click
 import platformdirs
 
-from circuits.command_group import CommandGroup
-from circuits.errors import HurefError, UsageError
+from circuits.command_group import ResumingCommand
+from circuits.errors import UsageError
 
 CACHE = Path(platformdirs.user_cache_dir("huref-zk"))
 
 
-class _Command(click.Command):
-    """A single command that refuses as the groups do."""
-
-    def invoke(self, context: click.Context) -> object:
-        try:
-            return super().invoke(context)
-        except HurefError as error:
-            CommandGroup.refuse(context, error)
-
-
-@click.command(cls=_Command)
+@click.command(cls=ResumingCommand)
 @click.option(
     "--out", default=Path("evidence"), show_default=True, type=click.Path(path_type=Path), help="Gets the JSON."
 )
