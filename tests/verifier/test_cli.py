@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 import verifier.many.batch
 import verifier.trust.profile
+from tests.conftest import ROOT
 from tests.verifier.fingerprint.test_verify import change_proof
 from verifier.cli import main
 from verifier.fingerprint.verify import verify_bundle
@@ -160,3 +164,34 @@ def test_a_bundle_called_so_is_not_taken_for_the_word(bundle, tmp_path, monkeypa
     result = CliRunner().invoke(main, [word])
     assert result.exit_code == 2
     assert f"say ./{word}" in result.stderr
+
+
+PAGE = (ROOT / "docs" / "ci.md").read_text()
+COMPLETION = re.findall(r"^\| [^|]+ \| `([^`]*COMPLETE=(\w+)_source[^`]*)` \|", PAGE, re.M)
+
+
+@pytest.mark.parametrize(("line", "shell"), COMPLETION, ids=[shell for _, shell in COMPLETION])
+def test_the_pages_lines_for_completion(line, shell, tmp_path):
+    """Each prints a script for its shell. Bash, which every machine of these tests has, also completes by it."""
+    script = tmp_path / "huref-verify"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom verifier.cli import main\nmain()\n"
+    )
+    script.chmod(0o755)
+    words = "COMP_WORDS=(huref-verify --allow-d); COMP_CWORD=1; _huref_verify_completion huref-verify"
+    asked = f'{line}; {words}; echo "${{COMPREPLY[@]}}"' if shell == "bash" else line.split(" \\| ")[0].split("$(")[-1]
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-c", asked.removesuffix(')"')],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = {"bash": "--allow-dev-srs", "zsh": "compdef _huref_verify_completion", "fish": "complete --no-files"}
+    assert expected[shell] in done.stdout
+
+
+def test_the_page_has_a_line_for_each_shell():
+    assert [shell for _, shell in COMPLETION] == ["bash", "zsh", "fish"]
