@@ -12,7 +12,7 @@ import click
 from circuits import keys, srs
 from circuits.activation_circuit import CIRCUIT
 from circuits.activations import load_activation_circuit
-from circuits.command_group import CommandGroup, ResumingCommand
+from circuits.command_group import HurefGroup, ResumingCommand
 from circuits.comparisons import KINDS, load_similarity_circuit
 from circuits.curve_files import MAX_K, read_curve_file
 from circuits.digests import sha256_file
@@ -42,7 +42,7 @@ def _circuits(profile: Profile) -> dict[str, keys.Published]:
     return found
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HurefGroup)
 def circuits_group() -> None:
     """Published circuits and their keys."""
 
@@ -106,7 +106,7 @@ def check(profile_name: str) -> None:
         say(f"{name:<10} verification key rebuilt: {circuit.vk_sha256}")
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HurefGroup)
 def srs_group() -> None:
     """Structured reference strings."""
 

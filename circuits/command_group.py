@@ -20,8 +20,8 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WHOLE = 10_000  # characters of a sentence of help, which click cuts to fit a line otherwise
 
 
-class RefusingCommand(click.Command):
-    """Turns the project's errors into a message on stderr and exit code 2; others are bugs and show as such."""
+class HurefCommand(click.Command):
+    """A command whose help reaches its reader, and which says at Ctrl-C how to go on."""
 
     after_ctrl_c: ClassVar[str] = "nothing half-written is left; the same command begins anew"
 
@@ -33,6 +33,39 @@ class RefusingCommand(click.Command):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, context: click.Context) -> object:
+        """Runs the command."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            if not isinstance(self, click.Group):  # its command has said it
+                say(f"stopped: {self.after_ctrl_c}", err=True)
+            raise
+
+
+class ResumingCommand(HurefCommand):
+    """One that keeps what is finished."""
+
+    after_ctrl_c = "the same command goes on where it was"
+
+
+class HurefGroup(HurefCommand, click.Group):
+    """A group whose help has each command's whole first sentence."""
+
+    command_class = HurefCommand
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(_WHOLE)) for name, one in found if one is not None and not one.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+class RefusingCommand(HurefCommand):
+    """Turns the project's errors into a message on stderr and exit code 2; others are bugs and show as such."""
+
+    def invoke(self, context: click.Context) -> object:
         """Runs the command. Exits with 2 after a HurefError or a full disk."""
         try:
             return super().invoke(context)
@@ -42,10 +75,6 @@ class RefusingCommand(click.Command):
             if error.errno not in _FULL_DISK:
                 raise
             self.refuse(context, storage_error(Path(error.filename or tempfile.gettempdir()), error))
-        except KeyboardInterrupt:
-            if not isinstance(self, click.Group):  # its command has said it
-                say(f"stopped: {self.after_ctrl_c}", err=True)
-            raise
 
     @staticmethod
     def refuse(context: click.Context, error: HurefError) -> NoReturn:
@@ -57,21 +86,5 @@ class RefusingCommand(click.Command):
         context.exit(EXIT_REFUSED)
 
 
-class ResumingCommand(RefusingCommand):
-    """One that keeps what is finished."""
-
-    after_ctrl_c = "the same command goes on where it was"
-
-
-class CommandGroup(RefusingCommand, click.Group):
-    """The same for a group: of whichever of its commands is run."""
-
-    command_class = RefusingCommand
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, each with its whole first sentence."""
-        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, one.get_short_help_str(_WHOLE)) for name, one in found if one is not None and not one.hidden]
-        if rows:
-            with formatter.section("Commands"):
-                formatter.write_dl(rows)
+class CommandGroup(RefusingCommand, HurefGroup):
+    """The group that refuses for all of its commands."""

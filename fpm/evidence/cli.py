@@ -7,13 +7,17 @@ from pathlib import Path
 import click
 import platformdirs
 
-from circuits.command_group import ResumingCommand
+from circuits.command_group import RefusingCommand, ResumingCommand
 from circuits.errors import UsageError
 
 CACHE = Path(platformdirs.user_cache_dir("huref-zk"))
 
 
-@click.command(cls=ResumingCommand)
+class _Command(RefusingCommand, ResumingCommand):
+    """A single command that refuses as the groups do."""
+
+
+@click.command(cls=_Command)
 @click.option(
     "--out", default=Path("evidence"), show_default=True, type=click.Path(path_type=Path), help="Gets the JSON."
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from circuits.command_group import CommandGroup, ResumingCommand
+from circuits.command_group import HurefGroup, ResumingCommand
 from circuits.errors import RegistryError
 from circuits.printing import say
 from prover.progress import Progress
@@ -28,7 +28,7 @@ _allow = click.option("--allow-dev-srs", is_flag=True, help="Take bundles whose 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HurefGroup)
 def registry() -> None:
     """Publish bundles in a folder with an append-only log, and search it."""
 

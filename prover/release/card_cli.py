@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from circuits.command_group import RefusingCommand
+from circuits.command_group import HurefCommand
 from circuits.errors import BundleError, UsageError
 from circuits.printing import say
 from prover.fingerprint import own_verifier
@@ -14,7 +14,7 @@ from prover.release.card import card as make_card
 from prover.release.signing import SIGNATURE_FILE, read_files
 
 
-@click.command("card", cls=RefusingCommand)
+@click.command("card", cls=HurefCommand)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--url", help="Where the bundle is published.")
 @click.option("--identity", metavar="KEY_OR_ID", help="Who must have signed it, as huref-verify takes it.")

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import click
 
-from circuits.command_group import CommandGroup, RefusingCommand
+from circuits.command_group import HurefCommand, HurefGroup
 from circuits.errors import BundleError, UsageError
 from circuits.printing import say
 from prover.fingerprint import own_verifier
@@ -25,7 +25,7 @@ _PASSPHRASE = click.option(
 )
 
 
-@click.command("sign", cls=RefusingCommand)
+@click.command("sign", cls=HurefCommand)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--key", "key_file", type=_FILE, metavar="FILE", help="Private key, as `huref key new` makes it.")
 @_PASSPHRASE
@@ -111,7 +111,7 @@ def _accept(bundle: Path, signer: _Signer, signed: Path) -> None:
         )
 
 
-@click.group("key", cls=CommandGroup)
+@click.group("key", cls=HurefGroup)
 def key_group() -> None:
     """Keys that sign bundles."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from circuits.command_group import RefusingCommand
+from circuits.command_group import HurefCommand
 from circuits.printing import EXIT_ASKED_FOR, say
 from circuits.profiles import DEFAULT_PROFILE
 from prover.checkpoint.families import FAMILIES
@@ -29,7 +29,7 @@ _FULL = {
 }
 
 
-@click.command("ics", cls=RefusingCommand)
+@click.command("ics", cls=HurefCommand)
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile whose projection is used.")

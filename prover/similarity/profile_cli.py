@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from circuits.command_group import RefusingCommand
+from circuits.command_group import HurefCommand
 from circuits.printing import say
 from prover.checkpoint.folded_matrix import Float64Array
 from prover.similarity.attention_profile import ROLES, Likeness, compare_profiles, profile_of
@@ -16,7 +16,7 @@ from prover.similarity.attention_profile import ROLES, Likeness, compare_profile
 _NAMES = {"q": "queries", "k": "keys", "v": "values", "o": "outputs"}
 
 
-@click.command("profile", cls=RefusingCommand)
+@click.command("profile", cls=HurefCommand)
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

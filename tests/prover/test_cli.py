@@ -15,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from circuits.command_group import RefusingCommand
+from circuits.command_group import HurefCommand
 from prover.cli import huref as group
 from tests.conftest import MODELS, ROOT
 
@@ -60,8 +60,8 @@ def test_help_is_not_cut(words):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_refuses_says_how_to_go_on_and_prints_by_one_module(words):
-    assert isinstance(COMMANDS[words], RefusingCommand)
+def test_every_command_says_how_to_go_on_and_prints_by_one_module(words):
+    assert isinstance(COMMANDS[words], HurefCommand)
     source = inspect.getsource(sys.modules[COMMANDS[words].callback.__module__])
     assert not re.search(r"click\.echo\(|(?<!\w)print\(", source)
 
