@@ -143,3 +143,14 @@ def test_ctrl_c_where_there_is_nothing_to_go_on_with(monkeypatch):
     result = CliRunner().invoke(group, ["ics", "a", "b"])
     assert result.exit_code == 1
     assert result.stderr.count("stopped: ") == 1 and "the same command begins anew" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("verify", "use huref-verify BUNDLE"), ("prove", "pip install 'huref-zk[prover]'")]
+)
+def test_a_plain_install_says_what_to_use(word, said):
+    code = "import sys; sys.modules['rich'] = None; sys.argv[0] = 'huref'; from prover.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, word, "x"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
