@@ -111,8 +111,12 @@ def _interrupt_once(_number: int, _frame: object) -> None:
     A second one would interrupt that: Ctrl-C reaches the whole group, and then the parent asks too.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _ignore)  # not SIG_IGN: of one that is there already Python would print a traceback
     raise KeyboardInterrupt
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    pass
 
 
 def _end_with_parent() -> None:
