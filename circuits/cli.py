@@ -12,10 +12,12 @@ import click
 from circuits import keys, srs
 from circuits.activation_circuit import CIRCUIT
 from circuits.activations import load_activation_circuit
+from circuits.command_group import HurefGroup, ResumingCommand
 from circuits.comparisons import KINDS, load_similarity_circuit
 from circuits.curve_files import MAX_K, read_curve_file
 from circuits.digests import sha256_file
 from circuits.errors import UsageError
+from circuits.printing import say
 from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, Profile, load_profile, published
 from circuits.size_classes import SIZE_CLASSES
 
@@ -26,7 +28,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print one J
 
 
 def _notice(text: str) -> None:
-    click.echo(text, err=True)
+    say(text, err=True)
 
 
 def _circuits(profile: Profile) -> dict[str, keys.Published]:
@@ -40,12 +42,12 @@ def _circuits(profile: Profile) -> dict[str, keys.Published]:
     return found
 
 
-@click.group()
+@click.group(cls=HurefGroup)
 def circuits_group() -> None:
     """Published circuits and their keys."""
 
 
-@circuits_group.command("build")
+@circuits_group.command("build", cls=ResumingCommand)
 @_profile_option
 @click.option("--comparison", is_flag=True, help="Also the keys for huref compare --prove and --at-least.")
 @click.option("--feedforward", is_flag=True, help="Also the key for huref feedforward.")
@@ -59,7 +61,7 @@ def build(profile_name: str, comparison: bool, feedforward: bool) -> None:
         start = time.monotonic()
         key = keys.key_of(circuit, _notice)
         size = key.pk.stat().st_size / 1e6
-        click.echo(f"{name:<10} {key.pk} ({size:.0f} MB, {time.monotonic() - start:.1f} s)")
+        say(f"{name:<10} {key.pk} ({size:.0f} MB, {time.monotonic() - start:.1f} s)")
 
 
 @circuits_group.command("list")
@@ -83,16 +85,16 @@ def list_circuits(as_json: bool) -> None:
                 }
             )
     if as_json:
-        click.echo(json.dumps(rows, sort_keys=True))
+        say(json.dumps(rows, sort_keys=True))
         return
     for row in rows:
         state = "key built" if row["proving_key_built"] else "key not built"
-        click.echo(
+        say(
             f"{row['profile']:<10} {row['size_class']:<6} k={row['k']} {row['circuit']:<10} "
             f"vk {str(row['vk'])[:16]} {row['srs']} SRS, {state}"
         )
     unpublished = [name for name in SIZE_CLASSES if name not in {row["size_class"] for row in rows}]
-    click.echo(f"size classes without a published profile: {', '.join(unpublished)}")
+    say(f"size classes without a published profile: {', '.join(unpublished)}")
 
 
 @circuits_group.command("check")
@@ -101,10 +103,10 @@ def check(profile_name: str) -> None:
     """Rebuild each verification key from published ONNX, settings and SRS, and compare digests."""
     for name, circuit in _circuits(load_profile(profile_name)).items():
         keys.check(circuit)
-        click.echo(f"{name:<10} verification key rebuilt: {circuit.vk_sha256}")
+        say(f"{name:<10} verification key rebuilt: {circuit.vk_sha256}")
 
 
-@click.group()
+@click.group(cls=HurefGroup)
 def srs_group() -> None:
     """Structured reference strings."""
 
@@ -127,7 +129,7 @@ def _check_k(k: int) -> int:
 def fetch(k: int, folder: Path | None) -> None:
     """Download the public ceremony's file and check it against the project's own digest table."""
     path = srs.fetch(folder or keys.cache_folder() / "srs", _check_k(k))
-    click.echo(f"{path} {sha256_file(path)}")
+    say(f"{path} {sha256_file(path)}")
 
 
 @srs_group.command("dev")
@@ -136,8 +138,8 @@ def fetch(k: int, folder: Path | None) -> None:
 def development(k: int, path: Path) -> None:
     """Write an INSECURE SRS for development: whoever made it could forge every proof under it."""
     srs.generate_development(path, _check_k(k))
-    click.echo(f"{path} {sha256_file(path)}")
-    click.echo("INSECURE: for development only; proofs under it convince only those who trust this machine", err=True)
+    say(f"{path} {sha256_file(path)}")
+    say("INSECURE: for development only; proofs under it convince only those who trust this machine", err=True)
 
 
 @srs_group.command("check")
@@ -151,4 +153,4 @@ def check_srs(path: Path, expected: str | None) -> None:
     """Check a file's form and digest."""
     k = read_curve_file(path).k
     srs.check(path, expected or srs.ceremony_digest(k))
-    click.echo(f"{path}: k={k}, digest as expected")
+    say(f"{path}: k={k}, digest as expected")

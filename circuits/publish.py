@@ -23,6 +23,7 @@ from circuits.digests import sha256_file, write_atomically
 from circuits.encoder_circuit import encoder_circuit_graph
 from circuits.errors import CircuitError, SrsError
 from circuits.link_circuit import link_graph
+from circuits.printing import say
 from circuits.profiles import CIRCUITS, DEFAULT_PROFILE, FPM_FILES, CircuitFiles, fpm_file
 from circuits.size_classes import RESERVED_ROWS, SizeClass, size_class
 
@@ -164,7 +165,7 @@ def publish_circuit(
             cached.mkdir(parents=True)
             for name in ("pk.key", "circuit.ezkl"):
                 shutil.copy(scratch / name, cached / name)
-    click.echo(f"{folder.name}: usable rows {usable}, proof {len(proof['proof']) // 2} bytes", err=True)
+    say(f"{folder.name}: usable rows {usable}, proof {len(proof['proof']) // 2} bytes", err=True)
     return {
         "onnx": sha256_file(files.onnx),
         "settings": sha256_file(files.settings),

@@ -9,6 +9,7 @@ import click
 from circuits.command_group import CommandGroup
 from circuits.digests import sha256_file, write_atomically
 from circuits.errors import UsageError
+from circuits.printing import say
 
 
 @click.group(cls=CommandGroup)
@@ -39,7 +40,7 @@ def import_checkpoint(checkpoint: Path, output: Path, psi: float) -> None:
             hint="pip install 'huref-zk[fpm]'",
         ) from None
     write_atomically(output, import_generator(checkpoint, psi))
-    click.echo(f"{output} {sha256_file(output)}")
+    say(f"{output} {sha256_file(output)}")
 
 
 if __name__ == "__main__":  # in a checkout that is not installed

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,18 @@ def test_pre_commit_hook(runner, workspace):
     command = str(runner.folder / "temp" / "huref-verify" / "bin" / command)
     done = subprocess.run([command, *arguments, "--allow-dev-srs"], cwd=workspace, capture_output=True, check=False)
     assert done.returncode == 0
+
+
+def test_pre_commit_hook_passes_where_there_is_no_bundle(runner, tmp_path):
+    """A repository that has none yet; an archive and a picture of its own make pre-commit run the hook."""
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        archive.writestr("readme.txt", "no bundle")
+    (tmp_path / "fingerprint.png").write_bytes(b"")
+    assert re.search(HOOK["files"], "data.zip")
+    command, *arguments = shlex.split(HOOK["entry"])
+    command = str(runner.folder / "temp" / "huref-verify" / "bin" / command)
+    done = subprocess.run([command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "0 bundles: 0 accepted, 0 undecided, 0 rejected\n")
+    tamper(tmp_path, "bad")
+    done = subprocess.run([command, *arguments, "--allow-dev-srs"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 4

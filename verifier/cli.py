@@ -1,4 +1,6 @@
-"""`huref-verify`: its options. Only this module, those called `..._cli`, and `files` of a failed write print."""
+"""`huref-verify`: its options. Only this module, those called `..._cli`, and `files` of a failed write print,
+all by `printing`.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +39,7 @@ from verifier.many.junit import junit
 from verifier.many.sarif import sarif
 from verifier.profiles_cli import profiles
 from verifier.results.files import check_target, write_result
+from verifier.results.printing import Command, color_option, quiet_option, say, tell
 from verifier.results.steps import Check
 from verifier.signature.identity import Identity, read_identity
 from verifier.version import __version__
@@ -47,7 +50,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _WORDS = {"profiles": profiles, "compare": compare}
 
 
-class _WithWords(click.Command):
+class _WithWords(Command):
     """The command, but a first word of `_WORDS` means another one: `./compare` is a bundle of that name."""
 
     def make_context(
@@ -100,7 +103,10 @@ class _WithWords(click.Command):
     metavar="HEX",
     help="Of a comparison: the number that you named after both commitments, 64 hex digits.",
 )
+@click.option("--allow-no-bundles", is_flag=True, help="With --recursive: exit code 0 also if there is no bundle.")
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
+@quiet_option
+@color_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--report", "page_file", type=_FILE, metavar="FILE", help="Also write one HTML page for people.")
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write JUnit XML.")
@@ -112,7 +118,7 @@ class _WithWords(click.Command):
     help="Undecided after this long, for each bundle.  "
     f"[default: {DEFAULT_TIME_LIMIT_S:g}; {DEFAULT_OPENING_TIME_LIMIT_S:g} with --weights]",
 )
-@click.version_option(__version__, prog_name="huref-verify")
+@click.version_option(__version__, "-V", "--version", prog_name="huref-verify")
 def main(
     bundles: tuple[Path, ...],
     recursive: bool,
@@ -121,7 +127,9 @@ def main(
     opening: Path | None,
     identity: str | None,
     challenge: str | None,
+    allow_no_bundles: bool,
     allow_dev_srs: bool,
+    quiet: bool,
     as_json: bool,
     page_file: Path | None,
     junit_file: Path | None,
@@ -134,13 +142,16 @@ def main(
     comparison (huref compare --prove), its two bundles follow: COMPARISON BUNDLE_A BUNDLE_B; if it is a feed-forward
     proof (huref feedforward), its bundle follows: PROOF BUNDLE.
 
-    Exit codes, the worst of all bundles: 0 accepted, 2 wrong usage, 3 undecided, 4 rejected.
+    Exit codes, the worst of all bundles: 0 accepted; 2 wrong usage, or a result that cannot be written; 3 undecided;
+    4 rejected. 141: who read the result stopped reading.
     """
     many = recursive or len(bundles) > 1
     if (weights is None) != (opening is None):
         raise click.UsageError("--weights and --opening come together")
     if time_limit is not None and not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
+    if allow_no_bundles and not recursive:
+        raise click.UsageError("--allow-no-bundles goes with --recursive")
     for option, file in (("--report", page_file), ("--junit", junit_file), ("--sarif", sarif_file)):
         check_target(option, file)
     default = DEFAULT_TIME_LIMIT_S if weights is None else DEFAULT_OPENING_TIME_LIMIT_S
@@ -154,17 +165,17 @@ def main(
     if not recursive and is_comparison(bundles[0]):
         if any(option is not None for option in (weights, identity, junit_file, sarif_file)):
             raise click.UsageError("--weights, --opening, --identity, --junit and --sarif are about bundles alone")
-        sys.exit(comparison_command(bundles, options, as_json, page_file, _challenge(challenge)))
+        sys.exit(comparison_command(bundles, options, as_json, quiet, page_file, _challenge(challenge)))
     if challenge is not None:
         raise click.UsageError("--challenge is about a comparison: COMPARISON BUNDLE_A BUNDLE_B")
     if not recursive and is_feed_forward(bundles[0]):
         if any(option is not None for option in (identity, junit_file, sarif_file)):
             raise click.UsageError("--identity, --junit and --sarif are about bundles alone")
-        sys.exit(feed_forward_command(bundles, options, as_json, page_file))
+        sys.exit(feed_forward_command(bundles, options, as_json, quiet, page_file))
     if weights is not None and many:
         raise click.UsageError("--weights and --opening are about one BUNDLE")
-    paths = _find(bundles) if recursive else list(dict.fromkeys(bundles))
-    reports = _many(paths, options, jobs, as_json) if many else [_one(paths[0], options, as_json)]
+    paths = _find(bundles, allow_no_bundles) if recursive else list(dict.fromkeys(bundles))
+    reports = _many(paths, options, jobs, as_json, quiet) if many else [_one(paths[0], options, as_json, quiet)]
     written = [
         write_result(file, data)
         for file, data in (
@@ -193,30 +204,36 @@ def _challenge(text: str | None) -> bytes | None:
         raise click.UsageError(error.message) from None
 
 
-def _find(given: tuple[Path, ...]) -> list[Path]:
+def _find(given: tuple[Path, ...], none_is_fine: bool) -> list[Path]:
     try:
         paths = [found for path in given for found in (find_bundles(path) if path.is_dir() else [path])]
     except (VerifierError, OSError) as error:
         raise click.UsageError(f"--recursive: {printable(str(error))}") from None
-    if not paths:  # a CI job that looks into the wrong folder must not pass
+    if not paths and not none_is_fine:  # a CI job that looks into the wrong folder must not pass
         raise click.UsageError(f"--recursive: no bundle below {', '.join(map(click.format_filename, given))}")
     return list(dict.fromkeys(paths))
 
 
-def _one(path: Path, options: Options, as_json: bool) -> Report:
+def _one(path: Path, options: Options, as_json: bool, quiet: bool) -> Report:
     def show(check: Check) -> None:
-        click.echo(step_text(check))
+        tell(step_text(check))
 
-    report = verify_bundle(path, options, None if as_json else show)
-    click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
+    report = verify_bundle(path, options, None if as_json or quiet else show)
+    if as_json:
+        say(json.dumps(report.as_json(), indent=1, ensure_ascii=True))
+    else:
+        tell(report.verdict_line() if quiet else closing_text(report))
     return report
 
 
-def _many(paths: list[Path], options: Options, jobs: int | None, as_json: bool) -> list[Report]:
+def _many(paths: list[Path], options: Options, jobs: int | None, as_json: bool, quiet: bool) -> list[Report]:
     reports = []
     for report in verify_many(paths, options, jobs or default_jobs()):
         reports.append(report)
-        if not as_json:
-            click.echo(summary_line(report))
-    click.echo(json.dumps(many_as_json(reports), indent=1, ensure_ascii=True) if as_json else counts_text(reports))
+        if not as_json and not (quiet and report.failure is None):
+            tell(summary_line(report))
+    if as_json:
+        say(json.dumps(many_as_json(reports), indent=1, ensure_ascii=True))
+    else:
+        tell(counts_text(reports))
     return reports

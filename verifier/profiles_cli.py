@@ -12,6 +12,7 @@ from verifier.comparison.circuit import SimilarityCircuit
 from verifier.formats.errors import VerifierError
 from verifier.inference import circuit as feedforward_circuit
 from verifier.inference.circuit import ActivationCircuit
+from verifier.results.printing import Command, say
 from verifier.results.verdict import EXIT_UNDECIDED
 from verifier.trust import profile
 from verifier.trust.profile import Profile
@@ -23,7 +24,7 @@ TRUST = {
 }
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_context
 def profiles(context: click.Context, as_json: bool) -> None:
@@ -43,7 +44,7 @@ def profiles(context: click.Context, as_json: bool) -> None:
             for name, digest in circuit.files().items():
                 profile.read_trusted_file(circuit.folder / name, digest)
     except VerifierError as error:
-        click.echo(f"{error.message}\nHint: {error.hint}", err=True)
+        say(f"{error.message}\nHint: {error.hint}", err=True)
         context.exit(EXIT_UNDECIDED)
     if as_json:
         document = {
@@ -52,13 +53,13 @@ def profiles(context: click.Context, as_json: bool) -> None:
             "comparisons": [_circuit_document(circuit) | {"kind": circuit.kind} for circuit in circuits],
             "activations": [_circuit_document(circuit) for circuit in activations],
         }
-        click.echo(json.dumps(document, indent=1))
+        say(json.dumps(document, indent=1))
     else:
-        click.echo("\n\n".join(as_text(one) for one in found))
+        say("\n\n".join(as_text(one) for one in found))
         for circuit in further:
             use = "feed-forward proofs" if isinstance(circuit, ActivationCircuit) else "proven comparisons"
-            click.echo(f"\n{circuit.kind} circuit {circuit.name}, for {use}")
-            click.echo(f"  digest   SHA-256 {circuit.sha256.hex()} of circuit.json, pinned in this verifier")
+            say(f"\n{circuit.kind} circuit {circuit.name}, for {use}")
+            say(f"  digest   SHA-256 {circuit.sha256.hex()} of circuit.json, pinned in this verifier")
 
 
 def _circuit_document(circuit: SimilarityCircuit | ActivationCircuit) -> dict[str, Any]:

@@ -7,20 +7,14 @@ from pathlib import Path
 import click
 import platformdirs
 
-from circuits.command_group import CommandGroup
-from circuits.errors import HurefError, UsageError
+from circuits.command_group import RefusingCommand, ResumingCommand
+from circuits.errors import UsageError
 
 CACHE = Path(platformdirs.user_cache_dir("huref-zk"))
 
 
-class _Command(click.Command):
+class _Command(RefusingCommand, ResumingCommand):
     """A single command that refuses as the groups do."""
-
-    def invoke(self, context: click.Context) -> object:
-        try:
-            return super().invoke(context)
-        except HurefError as error:
-            CommandGroup.refuse(context, error)
 
 
 @click.command(cls=_Command)

@@ -9,10 +9,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-import click
-
 from circuits.comparisons import load_similarity_circuit
 from circuits.errors import BundleError, UsageError
+from circuits.printing import say
 from circuits.profiles import Profile, load_profile
 from prover.commitments.jobs import job
 from prover.comparison.prove import CHALLENGE_BYTES, MILLIONTHS, ComparisonProver, Request, Side, check_comparable
@@ -73,15 +72,15 @@ def prove_comparison(
             "seconds": round(seconds, 2),
             "bytes": size,
         }
-        click.echo(json.dumps(report, sort_keys=True))
+        say(json.dumps(report, sort_keys=True))
         return
-    click.echo(f"comparison  {target} ({size / 1000:.0f} kB), verified by huref-verify")
+    say(f"comparison  {target} ({size / 1000:.0f} kB), verified by huref-verify")
     found = f"at least {(request.at_least or 0) / MILLIONTHS:g}" if result.ics is None else f"{result.ics:+.4f}"
     drawn = "" if request.challenge is None else " and the challenge"
-    click.echo(f"ICS         {found}, under a projection drawn from both commitments{drawn}")
-    click.echo(f"sides       a {left.cm}")
-    click.echo(f"            b {right.cm}")
-    click.echo(f"time        {seconds:.0f} s")
+    say(f"ICS         {found}, under a projection drawn from both commitments{drawn}")
+    say(f"sides       a {left.cm}")
+    say(f"            b {right.cm}")
+    say(f"time        {seconds:.0f} s")
 
 
 def read_request(at_least: str | None, challenge: str | None) -> Request:

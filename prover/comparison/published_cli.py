@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
+from circuits.command_group import ResumingCommand
 from circuits.errors import UsageError
 from prover.comparison.cli import prove_comparison, read_request
 from prover.fingerprint.own_verifier import COMPARE, run_verifier
 
+_VERDICTS = ("derived", "inconclusive", "independent")  # as huref-verify compare says them
 
-@click.command("compare")
+
+@click.command("compare", cls=ResumingCommand)
 @click.argument("left", metavar="BUNDLE_A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="BUNDLE_B", type=click.Path(path_type=Path))
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
@@ -50,7 +53,13 @@ from prover.fingerprint.own_verifier import COMPARE, run_verifier
     help="With --prove: 64 hex digits that an auditor named after both commitments; the projection hangs on them too.",
 )
 @click.option("--force", is_flag=True, help="With --prove: replace an existing comparison.")
-@click.option("-q", "--quiet", is_flag=True, help="With --prove: no progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the verdict line; with --prove: no progress on stderr.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(_VERDICTS),
+    multiple=True,
+    help="Exit code 5 if this is the verdict; may be given more than once.",
+)
 @click.pass_context
 def compare(
     context: click.Context,
@@ -67,11 +76,13 @@ def compare(
     challenge: str | None,
     force: bool,
     quiet: bool,
+    fail_on: tuple[str, ...],
 ) -> None:
     """Say whether the models of two bundles have a common base, from their fingerprints alone: no secrets, no weights.
 
-    Runs `huref-verify compare`, which verifies both first. Exit codes are its own: 0 compared, whatever the verdict;
-    2 wrong usage; 3 undecided, or not comparable; 4 a bundle is rejected.
+    Runs `huref-verify compare`, which verifies both first. Exit codes are its own: 0 compared, whatever the verdict,
+    but see --fail-on; 2 wrong usage; 3 undecided, or not comparable; 4 a bundle is rejected; 5 the verdict is one that
+    --fail-on names.
 
     With --prove, --weights and -o: prove the ICS of the committed weights under a projection drawn from both
     commitments, and write that. Whoever has both secrets can; `huref-verify COMPARISON BUNDLE_A BUNDLE_B` verifies it.
@@ -85,6 +96,8 @@ def compare(
                 step="comparison",
                 hint="huref-verify COMPARISON BUNDLE_A BUNDLE_B takes them",
             )
+        if fail_on:
+            raise UsageError("--fail-on is about two fingerprints' verdict, not about --prove", step="comparison")
         request = read_request(at_least, challenge)
         prove_comparison(
             (left, right), checkpoints, secrets, target, request, force=force, as_json=as_json, quiet=quiet
@@ -94,5 +107,6 @@ def compare(
         raise UsageError("--at-least and --challenge go with --prove", step="comparison")
     arguments = ["--allow-dev-srs"] * allow_dev_srs + ["--json"] * as_json
     arguments += [] if report is None else ["--report", os.fspath(report)]
+    arguments += ["--quiet"] * quiet + [f"--fail-on={word}" for word in fail_on]
     arguments += [] if time_limit is None else ["--time-limit", time_limit]
     context.exit(run_verifier([*arguments, "--", os.fspath(left), os.fspath(right)], COMPARE))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from circuits.command_group import ResumingCommand
 from circuits.errors import UsageError
+from circuits.printing import say
 from prover.commitments.workers import DaskCluster, Processes
 from prover.fingerprint.run import prove_checkpoint
 from prover.fingerprint.statement import METADATA_FIELDS
@@ -24,7 +26,7 @@ def _refuse_tokens(_context: click.Context, _option: click.Parameter, value: str
         )
 
 
-@click.command("prove")
+@click.command("prove", cls=ResumingCommand)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -96,15 +98,15 @@ def prove(
             "row_kernels": list(made.kernels),
             "picture": "fingerprint.png",
         }
-        click.echo(json.dumps(report, sort_keys=True))
+        say(json.dumps(report, sort_keys=True))
         return
-    click.echo(f"bundle      {target} ({made.bytes / 1000:.0f} kB), verified by huref-verify")
-    click.echo(f"picture     {target / 'fingerprint.png' if target.is_dir() else 'fingerprint.png in the archive'}")
-    click.echo(f"commitment  {made.cm}")
-    click.echo(f"secret      {made.secret} (keep it: an opening needs it; never publish it)")
-    click.echo(
+    say(f"bundle      {target} ({made.bytes / 1000:.0f} kB), verified by huref-verify")
+    say(f"picture     {target / 'fingerprint.png' if target.is_dir() else 'fingerprint.png in the archive'}")
+    say(f"commitment  {made.cm}")
+    say(f"secret      {made.secret} (keep it: an opening needs it; never publish it)")
+    say(
         f"quantized   cosine to floating point {made.quantization_cosine:.5f}, "
         f"at most {100 * made.largest_clipped_share:.2f}% clipped a matrix"
     )
-    click.echo(f"rows        committed by {' and '.join(made.kernels) or 'an earlier run'}")
-    click.echo(f"time        {made.seconds:.0f} s")
+    say(f"rows        committed by {' and '.join(made.kernels) or 'an earlier run'}")
+    say(f"time        {made.seconds:.0f} s")

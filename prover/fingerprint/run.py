@@ -84,6 +84,8 @@ def prove_checkpoint(
     artefact.check_target(target, replace)
     metadata = metadata or {}
     check_metadata(metadata)
+    if secret is not None:  # the model may take minutes to read
+        secret_files.refuse_beside(secret, target)
     with progress.timed("read, quantize"):
         chosen, source = read_for_profile(checkpoint, profile)
     if profile is None:

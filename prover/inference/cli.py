@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 
 from circuits.activations import load_activation_circuit
+from circuits.command_group import ResumingCommand
 from circuits.errors import BundleError
+from circuits.printing import say
 from circuits.profiles import load_profile
 from prover.commitments.jobs import job
 from prover.fingerprint import artefact as bundles
@@ -26,7 +28,7 @@ from prover.progress import Progress
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("feedforward")
+@click.command("feedforward", cls=ResumingCommand)
 @click.argument("bundle", metavar="BUNDLE", type=_PATH)
 @click.option("--weights", "checkpoint", type=_PATH, required=True, metavar="DIR", help="The bundle's checkpoint.")
 @click.option("--secret", "secret_path", type=_PATH, required=True, metavar="FILE", help="Its secret file.")
@@ -101,14 +103,14 @@ def feedforward(
             "seconds": round(seconds, 2),
             "bytes": size,
         }
-        click.echo(json.dumps(report, sort_keys=True))
+        say(json.dumps(report, sort_keys=True))
         return
     rms = float((outputs**2).mean() ** 0.5)
-    click.echo(f"proof       {target} ({size / 1000:.0f} kB), verified by huref-verify")
-    click.echo(f"block       {block.layer}: {len(x)} activations, outputs of root mean square {rms:.4f}")
-    click.echo(f"commitment  {committed.cm}")
-    click.echo(f"gate        {made.gate_sha256}")
-    click.echo(f"time        {seconds:.0f} s")
+    say(f"proof       {target} ({size / 1000:.0f} kB), verified by huref-verify")
+    say(f"block       {block.layer}: {len(x)} activations, outputs of root mean square {rms:.4f}")
+    say(f"commitment  {committed.cm}")
+    say(f"gate        {made.gate_sha256}")
+    say(f"time        {seconds:.0f} s")
 
 
 def _verify(proof: Path, bundle: Path) -> None:

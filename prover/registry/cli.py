@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
+from circuits.command_group import HurefGroup, ResumingCommand
 from circuits.errors import RegistryError
+from circuits.printing import say
 from prover.progress import Progress
 from prover.registry.add import accepted_report, add_bundle
 from prover.registry.audit import audit
@@ -26,12 +28,12 @@ _allow = click.option("--allow-dev-srs", is_flag=True, help="Take bundles whose 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
-@click.group()
+@click.group(cls=HurefGroup)
 def registry() -> None:
     """Publish bundles in a folder with an append-only log, and search it."""
 
 
-@registry.command()
+@registry.command(cls=ResumingCommand)
 @click.argument("folder", metavar="REGISTRY", type=_PATH)
 @click.argument("bundles", metavar="BUNDLE...", type=_PATH, nargs=-1, required=True)
 @_allow
@@ -45,10 +47,10 @@ def add(folder: Path, bundles: tuple[Path, ...], allow_dev_srs: bool, as_json: b
     for bundle in bundles:
         done = add_bundle(here, bundle, allow_dev_srs)
         if as_json:
-            click.echo(json.dumps({"path": str(bundle)} | asdict(done), sort_keys=True))
+            say(json.dumps({"path": str(bundle)} | asdict(done), sort_keys=True))
         else:
             what = "added as entry" if done.new else "is there already, as entry"
-            click.echo(f"{click.format_filename(bundle)} {what} {done.number}; {_head_text(done.head)}")
+            say(f"{click.format_filename(bundle)} {what} {done.number}; {_head_text(done.head)}")
 
 
 @registry.command("list")
@@ -59,11 +61,11 @@ def list_entries(folder: Path, as_json: bool) -> None:
     with Index.reading(Registry.open(folder)) as index:
         listed, head = index.all(), index.head()
     if as_json:
-        click.echo(json.dumps({"head": asdict(head), "entries": [asdict(one) for one in listed]}, indent=1))
+        say(json.dumps({"head": asdict(head), "entries": [asdict(one) for one in listed]}, indent=1))
         return
     for one in listed:
-        click.echo(f"{one.number:>6}  {one.added}  {one.bundle[:16]}  {_name(one)}")
-    click.echo(_head_text(head))
+        say(f"{one.number:>6}  {one.added}  {one.bundle[:16]}  {_name(one)}")
+    say(_head_text(head))
 
 
 @registry.command()
@@ -82,17 +84,17 @@ def verify(folder: Path, since: Path | None, again: bool, as_json: bool) -> None
     with here.quiet(), Progress.on_stderr().counted("bundles", sum(1 for _ in here.lines())) as advance:
         found = audit(here, known, again, lambda: advance(1))
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=1))
+        say(json.dumps(asdict(found), indent=1))
     else:
         for note in found.notes:
-            click.echo(f"note: {note}")
+            say(f"note: {note}")
         for finding in found.findings:
-            click.echo(f"WRONG: {printable(finding)}")
+            say(f"WRONG: {printable(finding)}")
     if found.findings:
         raise RegistryError(f"{folder}: {len(found.findings)} things are wrong", step="verify")
     if not as_json:
         compared = "and extends the head given" if known else "no earlier head was given (--since)"
-        click.echo(f"UNCHANGED: log, bundles and index agree; {compared}; {_head_text(found.head)}")
+        say(f"UNCHANGED: log, bundles and index agree; {compared}; {_head_text(found.head)}")
 
 
 @registry.command()
@@ -111,16 +113,16 @@ def identify(folder: Path, bundle: Path, top: int, allow_dev_srs: bool, as_json:
     with Index.reading(here) as index:
         found = nearest(index, report["fingerprint"], top, report["bundle_sha256"], report["commitment"])
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=1))
+        say(json.dumps(asdict(found), indent=1))
         return
-    click.echo(f"{found.comparable} of {found.entries} entries can be compared")
+    say(f"{found.comparable} of {found.entries} entries can be compared")
     for match in found.matches:
-        click.echo(f"{match.cosine:+.4f}  {_p_text(match):<14}  {match.verdict:<12}  entry {_match_name(match)}")
+        say(f"{match.cosine:+.4f}  {_p_text(match):<14}  {match.verdict:<12}  entry {_match_name(match)}")
     others = [match for match in found.matches if not match.itself]
     if others and others[0].verdict == "derived":
-        click.echo(f"DERIVED: has a base in common with entry {_match_name(others[0])}, or was built to match it")
+        say(f"DERIVED: has a base in common with entry {_match_name(others[0])}, or was built to match it")
     else:
-        click.echo("NONE: no other published model is so alike that unrelated ones hardly ever are")
+        say("NONE: no other published model is so alike that unrelated ones hardly ever are")
 
 
 @registry.command()
@@ -130,7 +132,7 @@ def identify(folder: Path, bundle: Path, top: int, allow_dev_srs: bool, as_json:
 def site(folder: Path, output: Path, force: bool) -> None:
     """Write a static gallery with search: one HTML page and the pictures."""
     count = write_site(Registry.open(folder), output, datetime.now(timezone.utc), force)
-    click.echo(f"{output / 'index.html'}: {count} models")
+    say(f"{output / 'index.html'}: {count} models")
 
 
 @registry.command()
@@ -141,7 +143,7 @@ def proof(folder: Path, number: int, since: Path | None) -> None:
     """Print a proof that ENTRY is in the log, for `check-proof`."""
     known = None if since is None else read_head(since).entries
     lines = [line for _, line in Registry.open(folder).lines()]
-    click.echo(json.dumps(make_proof(lines, number, known), indent=1))
+    say(json.dumps(make_proof(lines, number, known), indent=1))
 
 
 @registry.command("check-proof")
@@ -159,7 +161,7 @@ def check(file: Path, head: Path, since: Path | None, bundle: Path | None) -> No
     entry = check_proof(data, file, read_head(head), None if since is None else read_head(since))
     if bundle is not None and bundle_digest(read_bundle_files(bundle)) != entry.bundle:
         raise RegistryError(f"{file}: about another bundle than {bundle}", step="proof")
-    click.echo(f"PROVEN: entry {entry.number} of the log is bundle {entry.bundle}")
+    say(f"PROVEN: entry {entry.number} of the log is bundle {entry.bundle}")
 
 
 def _head_text(head: Head) -> str:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from circuits.command_group import HurefCommand
 from circuits.errors import BundleError, UsageError
+from circuits.printing import say
 from prover.fingerprint import own_verifier
 from prover.release.card import card as make_card
 from prover.release.signing import SIGNATURE_FILE, read_files
 
 
-@click.command("card")
+@click.command("card", cls=HurefCommand)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--url", help="Where the bundle is published.")
 @click.option("--identity", metavar="KEY_OR_ID", help="Who must have signed it, as huref-verify takes it.")
@@ -27,4 +29,4 @@ def card(bundle: Path, url: str | None, identity: str | None) -> None:
         raise BundleError(f"{bundle}: {report['verdict_line']}", step="card", hint=report["hint"] or "")
     if report["signer"] is None and SIGNATURE_FILE in read_files(bundle):
         raise UsageError(f"{bundle}: its signature was not checked", step="card", hint="say whose it is: --identity")
-    click.echo(make_card(report, bundle.resolve().name, not bundle.is_dir(), url), nl=False)
+    say(make_card(report, bundle.resolve().name, not bundle.is_dir(), url), nl=False)

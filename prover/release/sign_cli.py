@@ -12,7 +12,9 @@ from typing import Protocol
 
 import click
 
+from circuits.command_group import HurefCommand, HurefGroup
 from circuits.errors import BundleError, UsageError
+from circuits.printing import say
 from prover.fingerprint import own_verifier
 from prover.release import keys
 from prover.release.signing import SIGNATURE_FILE, envelope, sign_bundle
@@ -23,7 +25,7 @@ _PASSPHRASE = click.option(
 )
 
 
-@click.command("sign")
+@click.command("sign", cls=HurefCommand)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--key", "key_file", type=_FILE, metavar="FILE", help="Private key, as `huref key new` makes it.")
 @_PASSPHRASE
@@ -55,12 +57,12 @@ def sign(
         digest = sign_bundle(bundle, signer.sign, partial(_accept, bundle, signer), force)
         identity = signer.identity
     if as_json:
-        click.echo(json.dumps({"bundle": str(bundle), "bundle_sha256": digest, "identity": identity}, sort_keys=True))
+        say(json.dumps({"bundle": str(bundle), "bundle_sha256": digest, "identity": identity}, sort_keys=True))
         return
-    click.echo(f"signed      {bundle}, verified by huref-verify")
-    click.echo(f"signature   {bundle / SIGNATURE_FILE if bundle.is_dir() else SIGNATURE_FILE + ' in the archive'}")
-    click.echo(f"digest      {digest}")
-    click.echo(f"identity    {identity} (publish it elsewhere than the bundle: it is what others give to --identity)")
+    say(f"signed      {bundle}, verified by huref-verify")
+    say(f"signature   {bundle / SIGNATURE_FILE if bundle.is_dir() else SIGNATURE_FILE + ' in the archive'}")
+    say(f"digest      {digest}")
+    say(f"identity    {identity} (publish it elsewhere than the bundle: it is what others give to --identity)")
 
 
 class _Signer(Protocol):
@@ -109,7 +111,7 @@ def _accept(bundle: Path, signer: _Signer, signed: Path) -> None:
         )
 
 
-@click.group("key")
+@click.group("key", cls=HurefGroup)
 def key_group() -> None:
     """Keys that sign bundles."""
 
@@ -124,7 +126,7 @@ def new(file: Path, algorithm: str, passphrase_file: Path | None, as_json: bool)
     key = keys.create(file, algorithm, keys.read_passphrase(passphrase_file))
     _print(file, key, as_json)
     if passphrase_file is None:
-        click.echo(f"{file} is not encrypted; --passphrase-file FILE does that", err=True)
+        say(f"{file} is not encrypted; --passphrase-file FILE does that", err=True)
 
 
 @key_group.command("show")
@@ -140,9 +142,9 @@ def _print(file: Path, key: keys.SigningKey, as_json: bool) -> None:
     public = keys.public_path(file)  # where `key new` puts it; a key made elsewhere may have none there
     where = str(public) if public.exists() else None
     if as_json:
-        click.echo(json.dumps({"keyid": key.keyid, "private": str(file), "public": where}, sort_keys=True))
+        say(json.dumps({"keyid": key.keyid, "private": str(file), "public": where}, sort_keys=True))
         return
-    click.echo(f"private     {file} (keep it; whoever has it can sign as you)")
+    say(f"private     {file} (keep it; whoever has it can sign as you)")
     if where is not None:
-        click.echo(f"public      {where}")
-    click.echo(f"key id      {key.keyid}")
+        say(f"public      {where}")
+    say(f"key id      {key.keyid}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from circuits.command_group import HurefCommand
+from circuits.printing import EXIT_ASKED_FOR, say
 from circuits.profiles import DEFAULT_PROFILE
 from prover.checkpoint.families import FAMILIES
 from prover.checkpoint.tensors import open_checkpoint
@@ -27,7 +29,7 @@ _FULL = {
 }
 
 
-@click.command("ics")
+@click.command("ics", cls=HurefCommand)
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile whose projection is used.")
@@ -40,11 +42,30 @@ _FULL = {
 )
 @click.option("--blocks", is_flag=True, help="Also look for the most similar blocks: for shortened and padded models.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def ics(left: Path, right: Path, profile: str, token_list: Path | None, blocks: bool, as_json: bool) -> None:
+@click.option(
+    "--fail-on",
+    type=click.Choice(tuple(MEANING)),
+    multiple=True,
+    help="Exit code 5 if this is the verdict on the two models, whatever --blocks finds; may be given more than once.",
+)
+@click.pass_context
+def ics(
+    context: click.Context,
+    left: Path,
+    right: Path,
+    profile: str,
+    token_list: Path | None,
+    blocks: bool,
+    as_json: bool,
+    fail_on: tuple[str, ...],
+) -> None:
     """Compare checkpoints A and B: invariant-terms cosine similarity (ICS) and parameter cosine similarity (PCS).
 
     Near 1: same origin. Near 0: trained apart. The p-value says how often unrelated models are as alike;
     docs/evidence.md says where it comes from. Nothing is proven by this command.
+
+    Exit codes: 0 compared, whatever the verdict, but see --fail-on; 2 refused; 5 the verdict is one that --fail-on
+    names.
     """
     listed = None if token_list is None else read_token_list(token_list)
     comparison = similarity_of(left, right, profile=profile, tokens=listed)
@@ -54,11 +75,13 @@ def ics(left: Path, right: Path, profile: str, token_list: Path | None, blocks: 
         sides = open_checkpoint(left, FAMILIES), open_checkpoint(right, FAMILIES)
         best = best_blocks(*sides, common_strings(*sides, listed), rules)
     if as_json:
-        click.echo(json.dumps(as_document(comparison) | ({} if best is None else {"blocks": vars(best)}), indent=2))
-        return
-    click.echo(as_table(comparison, rules.g))
-    if best is not None:
-        click.echo(as_lines(best))
+        say(json.dumps(as_document(comparison) | ({} if best is None else {"blocks": vars(best)}), indent=2))
+    else:
+        say(as_table(comparison, rules.g))
+        if best is not None:
+            say(as_lines(best))
+    if comparison.verdict.word in fail_on:
+        context.exit(EXIT_ASKED_FOR)
 
 
 def as_lines(best: BestBlocks) -> str:

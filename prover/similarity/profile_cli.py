@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
+from circuits.command_group import HurefCommand
+from circuits.printing import say
 from prover.checkpoint.folded_matrix import Float64Array
 from prover.similarity.attention_profile import ROLES, Likeness, compare_profiles, profile_of
 
 _NAMES = {"q": "queries", "k": "keys", "v": "values", "o": "outputs"}
 
 
-@click.command("profile")
+@click.command("profile", cls=HurefCommand)
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
@@ -26,7 +28,7 @@ def profile(left: Path, right: Path, as_json: bool) -> None:
     """
     profiles = profile_of(left), profile_of(right)
     likeness = compare_profiles(*profiles)
-    click.echo(json.dumps(as_document(likeness, profiles), indent=2) if as_json else as_table(likeness))
+    say(json.dumps(as_document(likeness, profiles), indent=2) if as_json else as_table(likeness))
 
 
 def as_document(

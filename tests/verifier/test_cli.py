@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
+import verifier.many.batch
 import verifier.trust.profile
+from tests.conftest import ROOT
 from tests.verifier.fingerprint.test_verify import change_proof
 from verifier.cli import main
+from verifier.fingerprint.verify import verify_bundle
+from verifier.version import __version__
 
 
 @pytest.mark.parametrize(
@@ -42,6 +50,70 @@ def test_command_rejects(bundle):
     result = CliRunner().invoke(main, [str(bundle)])
     assert result.exit_code == 4
     assert result.output.strip().splitlines()[-1].startswith("REJECTED at step 8 (link proof): ")
+
+
+@pytest.mark.parametrize("option", ["-q", "--quiet"])
+def test_quiet_is_the_verdict_line_alone(bundle, option):
+    result = CliRunner().invoke(main, [str(bundle), "--allow-dev-srs", option])
+    assert (result.exit_code, result.stderr) == (0, "")
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("ACCEPTED: ")
+
+
+def test_quiet_shows_which_of_several_are_not_accepted(bundle, monkeypatch):
+    monkeypatch.setattr(verifier.many.batch, "in_process", lambda path, options, _live: verify_bundle(path, options))
+    result = CliRunner().invoke(main, [str(bundle), f"{bundle} no", "--allow-dev-srs", "-q"])
+    lines = result.stdout.splitlines()
+    assert (result.exit_code, len(lines)) == (3, 2)
+    assert lines[0].startswith("UNDECIDED ") and lines[1].startswith("2 bundles: 1 accepted")
+
+
+def test_quiet_leaves_json_as_it_is(bundle):
+    (loud, quiet) = (
+        json.loads(CliRunner().invoke(main, [str(bundle), "--json", *option]).stdout) for option in ([], ["-q"])
+    )
+    assert loud | {"seconds": 0} == quiet | {"seconds": 0}
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version(option):
+    assert CliRunner().invoke(main, [option]).stdout == f"huref-verify, version {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["compare"], ["profiles"]])
+def test_help_is_whole_and_names_the_exit_codes(words):
+    result = CliRunner().invoke(main, [*words, "--help"], terminal_width=80)
+    assert result.exit_code == 0
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
+    assert "..." not in result.stdout.replace("BUNDLE...", "")
+    said = " ".join(result.stdout.split())
+    assert re.search(r"Exit codes[^:]*: 0 \w+.* 3 ", said)
+    if words != ["profiles"]:
+        assert "2 wrong usage" in said and "4 " in said and "141: who read the result" in said
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("verifier.cli.verify_bundle", interrupted)
+    result = CliRunner().invoke(main, ["x"])
+    assert result.exit_code == 1
+    assert "the same command begins anew" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_no_bundle_is_an_error_unless_that_is_allowed(tmp_path):
+    assert CliRunner().invoke(main, ["-r", str(tmp_path)]).exit_code == 2
+    result = CliRunner().invoke(main, ["-r", str(tmp_path), "--allow-no-bundles"])
+    assert (result.exit_code, result.stdout) == (0, "0 bundles: 0 accepted, 0 undecided, 0 rejected\n")
+    missing = CliRunner().invoke(main, [str(tmp_path), "--allow-no-bundles"])
+    assert missing.exit_code == 2 and "--recursive" in missing.stderr
+
+
+def test_allowing_no_bundles_forgives_nothing_else(bundle):
+    arguments = ["-r", "--allow-no-bundles"]
+    assert CliRunner().invoke(main, [*arguments, str(bundle.parent)]).exit_code == 3  # its SRS is a development one
+    assert CliRunner().invoke(main, [*arguments, str(bundle.parent / "missing")]).exit_code == 3
 
 
 def test_command_json(bundle):
@@ -92,3 +164,34 @@ def test_a_bundle_called_so_is_not_taken_for_the_word(bundle, tmp_path, monkeypa
     result = CliRunner().invoke(main, [word])
     assert result.exit_code == 2
     assert f"say ./{word}" in result.stderr
+
+
+PAGE = (ROOT / "docs" / "ci.md").read_text()
+COMPLETION = re.findall(r"^\| [^|]+ \| `([^`]*COMPLETE=(\w+)_source[^`]*)` \|", PAGE, re.M)
+
+
+@pytest.mark.parametrize(("line", "shell"), COMPLETION, ids=[shell for _, shell in COMPLETION])
+def test_the_pages_lines_for_completion(line, shell, tmp_path):
+    """Each prints a script for its shell. Bash, which every machine of these tests has, also completes by it."""
+    script = tmp_path / "huref-verify"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom verifier.cli import main\nmain()\n"
+    )
+    script.chmod(0o755)
+    words = "COMP_WORDS=(huref-verify --allow-d); COMP_CWORD=1; _huref_verify_completion huref-verify"
+    asked = f'{line}; {words}; echo "${{COMPREPLY[@]}}"' if shell == "bash" else line.split(" \\| ")[0].split("$(")[-1]
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-c", asked.removesuffix(')"')],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = {"bash": "--allow-dev-srs", "zsh": "compdef _huref_verify_completion", "fish": "complete --no-files"}
+    assert expected[shell] in done.stdout
+
+
+def test_the_page_has_a_line_for_each_shell():
+    assert [shell for _, shell in COMPLETION] == ["bash", "zsh", "fish"]

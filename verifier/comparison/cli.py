@@ -13,11 +13,17 @@ from verifier.comparison.report import closing_text, step_text
 from verifier.comparison.verify import verify_comparison
 from verifier.fingerprint.options import Options
 from verifier.results.files import write_result
+from verifier.results.printing import say, tell
 from verifier.results.steps import Check
 
 
 def comparison_command(
-    paths: tuple[Path, ...], options: Options, as_json: bool, page_file: Path | None, challenge: bytes | None
+    paths: tuple[Path, ...],
+    options: Options,
+    as_json: bool,
+    quiet: bool,
+    page_file: Path | None,
+    challenge: bytes | None,
 ) -> int:
     """Verify, print, write the page if it is asked for; the exit code.
 
@@ -30,10 +36,13 @@ def comparison_command(
         )
 
     def show(check: Check) -> None:
-        click.echo(step_text(check))
+        tell(step_text(check))
 
-    report = verify_comparison(paths[0], (paths[1], paths[2]), options, None if as_json else show, challenge)
-    click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
+    report = verify_comparison(paths[0], (paths[1], paths[2]), options, None if as_json or quiet else show, challenge)
+    if as_json:
+        say(json.dumps(report.as_json(), indent=1, ensure_ascii=True))
+    else:
+        tell(report.verdict_line() if quiet else closing_text(report))
 
     def page() -> bytes:
         return comparison_page(report, options.allow_development_srs, datetime.now(timezone.utc))

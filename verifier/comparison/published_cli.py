@@ -17,12 +17,16 @@ from verifier.fingerprint.report import summary_line
 from verifier.formats.limits import DEFAULT_TIME_LIMIT_S
 from verifier.formats.text import printable
 from verifier.results.files import check_target, write_result
+from verifier.results.printing import Command, color_option, say, tell
+from verifier.results.verdict import EXIT_ASKED_FOR
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
 @click.option("--allow-dev-srs", is_flag=True, help="Trust whoever made a development SRS.")
+@click.option("--quiet", "-q", is_flag=True, help="Of the text only the verdict line.")
+@color_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option(
     "--report",
@@ -39,34 +43,48 @@ from verifier.results.files import check_target, write_result
     metavar="SECONDS",
     help="Undecided after this long, for each bundle.",
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice(tuple(MEANING)),
+    multiple=True,
+    help="Exit code 5 if this is the verdict; may be given more than once.",
+)
 @click.pass_context
 def compare(
     context: click.Context,
     left: Path,
     right: Path,
     allow_dev_srs: bool,
+    quiet: bool,
     as_json: bool,
     page_file: Path | None,
     time_limit: float,
+    fail_on: tuple[str, ...],
 ) -> None:
     """Say whether the models of bundles A and B have a common base, from their fingerprints alone.
 
     Both bundles are verified first; there is no verdict on likeness unless both are accepted.
 
-    Exit codes: 0 compared, whatever the verdict; 2 wrong usage; 3 undecided, or made so that they cannot be
-    compared; 4 a bundle is rejected.
+    Exit codes: 0 compared, whatever the verdict, but see --fail-on; 2 wrong usage, or a result that cannot be
+    written; 3 undecided, or made so that they cannot be compared; 4 a bundle is rejected; 5 the verdict is one that
+    --fail-on names. 141: who read the result stopped reading.
     """
     if not math.isfinite(time_limit):
         raise click.UsageError("--time-limit is a number of seconds")
     check_target("--report", page_file)
     options = Options(allow_development_srs=allow_dev_srs, time_limit_s=time_limit)
     comparison = compare_bundles(left, right, options)
-    click.echo(json.dumps(comparison.as_json(), indent=1) if as_json else as_text(comparison))
+    if as_json:
+        say(json.dumps(comparison.as_json(), indent=1))
+    else:
+        tell(comparison.verdict_line() if quiet else as_text(comparison))
 
     def page() -> bytes:
         return published_page(comparison, allow_dev_srs, datetime.now(timezone.utc))
 
-    context.exit(max(comparison.exit_code, write_result(page_file, page)))
+    exit_code = max(comparison.exit_code, write_result(page_file, page))
+    named = comparison.likeness is not None and comparison.likeness.verdict in fail_on
+    context.exit(EXIT_ASKED_FOR if named and not exit_code else exit_code)
 
 
 def as_text(comparison: Comparison) -> str:

@@ -13,10 +13,13 @@ from verifier.inference.page import feed_forward_page
 from verifier.inference.report import closing_text, step_text
 from verifier.inference.verify import verify_feed_forward
 from verifier.results.files import write_result
+from verifier.results.printing import say, tell
 from verifier.results.steps import Check
 
 
-def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: bool, page_file: Path | None) -> int:
+def feed_forward_command(
+    paths: tuple[Path, ...], options: Options, as_json: bool, quiet: bool, page_file: Path | None
+) -> int:
     """Verify, print, write the page if it is asked for; the exit code.
 
     Raises:
@@ -28,10 +31,13 @@ def feed_forward_command(paths: tuple[Path, ...], options: Options, as_json: boo
         )
 
     def show(check: Check) -> None:
-        click.echo(step_text(check))
+        tell(step_text(check))
 
-    report = verify_feed_forward(paths[0], paths[1], options, None if as_json else show)
-    click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=True) if as_json else closing_text(report))
+    report = verify_feed_forward(paths[0], paths[1], options, None if as_json or quiet else show)
+    if as_json:
+        say(json.dumps(report.as_json(), indent=1, ensure_ascii=True))
+    else:
+        tell(report.verdict_line() if quiet else closing_text(report))
 
     def page() -> bytes:
         return feed_forward_page(report, options, datetime.now(timezone.utc))

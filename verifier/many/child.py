@@ -47,7 +47,8 @@ def encode(report: Report) -> bytes:
     if report.picture is not None:
         height, width = report.picture.pixels.shape[:2]
         picture = [height, width, base64.b64encode(report.picture.pixels.tobytes()).decode("ascii")]
-    return json.dumps(report.as_json() | {"pinned": report.pinned, "picture": picture}).encode("ascii")
+    more = {"pinned": report.pinned, "picture": picture, "step_seconds": [check.seconds for check in report.checks]}
+    return json.dumps(report.as_json() | more).encode("ascii")
 
 
 def decode(data: bytes) -> Report:
@@ -69,7 +70,8 @@ def decode(data: bytes) -> Report:
     return Report(
         bundle=fields["bundle"],
         checks=tuple(
-            Check(one["step"], Status(one["status"]), one["compared"], one["name"]) for one in fields["checks"]
+            Check(one["step"], Status(one["status"]), one["compared"], one["name"], float(seconds))
+            for one, seconds in zip(fields["checks"], fields["step_seconds"], strict=True)
         ),
         failure=failure,
         profile=fields["profile"],
@@ -109,8 +111,12 @@ def _interrupt_once(_number: int, _frame: object) -> None:
     A second one would interrupt that: Ctrl-C reaches the whole group, and then the parent asks too.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _ignore)  # not SIG_IGN: of one that is there already Python would print a traceback
     raise KeyboardInterrupt
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    pass
 
 
 def _end_with_parent() -> None:

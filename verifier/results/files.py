@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from verifier.results.printing import say
 from verifier.results.verdict import EXIT_USAGE
 
 
@@ -62,6 +63,6 @@ def write_result(path: Path | None, make: Callable[[], bytes]) -> int:
     try:
         write_atomically(path, make())
     except OSError as error:
-        click.echo(f"{click.format_filename(path)}: {error.strerror}", err=True)
+        say(f"{click.format_filename(path)}: {error.strerror}", err=True)
         return EXIT_USAGE
     return 0

@@ -6,8 +6,9 @@ The first step that fails ends a procedure, and those after it are not checked.
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -31,12 +32,17 @@ START = "start"  # the name of what failed before step 1
 
 @dataclass(frozen=True)
 class Check:
-    """One step: its number and name, and what it compared (or how it failed)."""
+    """One step: its number and name, and what it compared (or how it failed).
+
+    `seconds`: from its beginning to its end, as a clock on the wall says; 0 if it was not checked. What it waits for
+    may have been computed beside earlier steps.
+    """
 
     step: int
     status: Status
     compared: str
     name: str
+    seconds: float = field(default=0.0, compare=False)
 
 
 class Steps:
@@ -56,11 +62,13 @@ class Steps:
     ) -> None:
         self._names, self._on_check, self._left_out = names, on_check, left_out
         self._step = 1
+        self._begun = {self._step: time.monotonic()}
         self._checks: list[Check] = []
 
     def begin(self, step: int) -> None:
         """Say which step is under way."""
         self._step = step
+        self._begun[step] = time.monotonic()
 
     def passed(self, compared: str) -> None:
         """The step under way passed."""
@@ -82,7 +90,10 @@ class Steps:
         return tuple(self._checks)
 
     def _add(self, step: int, status: Status, compared: str) -> None:
-        check = Check(step, status, compared, self._names.get(step, START))
+        seconds = 0.0
+        if status is not Status.NOT_CHECKED and step in self._begun:
+            seconds = time.monotonic() - self._begun[step]
+        check = Check(step, status, compared, self._names.get(step, START), seconds)
         self._checks.append(check)
         if self._on_check is not None:
             self._on_check(check)

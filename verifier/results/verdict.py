@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from verifier.formats.errors import Rejected, VerifierError
 
 EXIT_ACCEPTED, EXIT_USAGE, EXIT_UNDECIDED, EXIT_REJECTED = 0, 2, 3, 4
+EXIT_ASKED_FOR = 5  # a comparison's verdict is one that `--fail-on` names; 1 is what a crash of Python ends with
 VERDICTS = ("accepted", "undecided", "rejected")
 
 DEVELOPMENT_WARNING = "convinces only those who trust the generator of its development SRS"

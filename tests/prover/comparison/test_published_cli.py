@@ -37,6 +37,30 @@ def test_the_shipped_examples(other, verdict, low, high, tmp_path):
     assert f"{found['cosine']:+.6f}" in page.read_text()
 
 
+@pytest.mark.parametrize(
+    ("other", "words", "exit_code"),
+    [
+        ("offspring", ("derived",), 5),
+        ("offspring", ("independent", "inconclusive"), 0),
+        ("independent", ("derived", "independent"), 5),
+        ("nowhere", ("derived", "independent", "inconclusive"), 3),
+    ],
+)
+def test_a_job_fails_by_verdict_if_asked_to(other, words, exit_code):
+    asked = [word for one in words for word in ("--fail-on", one)]
+    done = compare(EXAMPLE, BUNDLES / other, "--allow-dev-srs", "--quiet", *asked)
+    assert (done.returncode, done.stderr) == (exit_code, "")
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(other.upper() if other == "independent" else "NOT COMPARED" if exit_code == 3 else "DERIVED")
+
+
+def test_no_job_fails_by_a_verdict_that_does_not_exist():
+    assert compare(EXAMPLE, EXAMPLE, "--fail-on", "copied").returncode == 2
+    proving = ("--prove", "a", "b", "--weights", "a", "b", "-o", "c")
+    done = compare(EXAMPLE, EXAMPLE, "--fail-on", "derived", *proving)
+    assert done.returncode == 2 and "not about --prove" in done.stderr
+
+
 def test_exit_codes_and_options_pass_through(tmp_path):
     (tmp_path / "compare").mkdir()  # not taken for the verifier's word
     bad = tmp_path / "-bad"

@@ -173,6 +173,13 @@ def test_a_secret_never_lies_with_the_bundle(home, place):
     assert not list(out.rglob("*.json"))
 
 
+def test_a_secret_beside_the_bundle_is_refused_before_the_model_is_read(home):
+    """There is no model: whoever reads first complains about that."""
+    arguments = ("prove", home / "nowhere", "-o", home / "out" / "bundle")
+    refused(run(*arguments, "--secret", home / "out" / "secret.json"), "beside the bundle")
+    refused(run(*arguments, "--secret", home / "private" / "secret.json"), "nowhere")
+
+
 def secret_document(**changes: object) -> dict:
     digest = "ab" * 32
     kind = "application/vnd.huref-zk.secret+json;version=1"

@@ -203,6 +203,17 @@ def test_no_verdict_unless_both_are_accepted(bundle, tmp_path):
     assert [report["fingerprint"] for report in found["bundles"]] == [None, None]
 
 
+def test_a_job_fails_by_verdict_if_asked_to(bundle, tmp_path):
+    """The toy profile is not calibrated, so the verdict is inconclusive; a failure stays what it is."""
+    for words, exit_code in ((["inconclusive"], 5), (["derived", "inconclusive"], 5), (["derived"], 0)):
+        asked = [f"--fail-on={word}" for word in words]
+        result = run(bundle, bundle, "--allow-dev-srs", "-q", *asked)
+        assert result.exit_code == exit_code and len(result.stdout.splitlines()) == 1
+    assert run(bundle, bundle, "--fail-on=inconclusive").exit_code == 3
+    page = ["--report", tmp_path]  # a folder: wrong usage
+    assert run(bundle, bundle, "--allow-dev-srs", "--fail-on=inconclusive", *page).exit_code == 2
+
+
 def test_an_untrusted_srs_is_undecided(bundle):
     result = run(bundle, bundle)
     assert result.exit_code == 3

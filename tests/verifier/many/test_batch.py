@@ -294,3 +294,24 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, group):
     assert started.returncode == 1
     assert b"Aborted" in errors
     assert not list(scratch.iterdir())
+
+
+def test_two_signals_at_once_are_one_interrupt_and_no_traceback():
+    """Ctrl-C reaches the group while the parent asks too: both are there before the first one's handler runs."""
+    code = (
+        "import signal\n"
+        "from verifier.many import child\n"
+        "both = (signal.SIGINT, signal.SIGTERM)\n"
+        "for number in both:\n"
+        "    signal.signal(number, child._interrupt_once)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, both)\n"
+        "for number in both:\n"
+        "    signal.raise_signal(number)\n"
+        "try:\n"
+        "    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)\n"
+        "    print('not interrupted')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted once')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted once\n", "")

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 import verifier.many.batch
 from tests.verifier.fingerprint.test_verify import put_point
 from verifier.cli import main
+from verifier.fingerprint.options import Options
 from verifier.fingerprint.report import Report
 from verifier.fingerprint.steps import STEPS
 from verifier.fingerprint.verify import verify_bundle
 from verifier.formats.errors import Rejected
+from verifier.many.child import decode, encode
 from verifier.many.junit import junit
 from verifier.many.sarif import sarif
 from verifier.results.steps import Check, Status
@@ -61,13 +63,53 @@ def test_junit(written):
     assert error.get("type") == "unreadable"
 
 
+def test_junit_has_each_steps_own_time(written):
+    """Steps follow each other, so that all of them together took no longer than the bundle, and nearly as long."""
+    root, _ = written
+    for suite in root:
+        times = {case.get("name")[:2]: float(case.get("time")) for case in suite.findall("testcase")}
+        assert sum(times.values()) <= float(suite.get("time")) + 0.001 * len(times)
+        for case in suite.findall("testcase"):
+            if case.find("skipped") is not None:
+                assert float(case.get("time")) == 0
+    good = [float(case.get("time")) for case in root[0].findall("testcase")]
+    assert sum(time > 0 for time in good) >= 3
+    assert max(good) < float(root[0].get("time"))
+
+
+def test_sarif_has_each_steps_own_time(written):
+    _, log = written
+    run = log["runs"][0]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    found = run["invocations"][0]["properties"]["bundles"]
+    assert [one["bundle"] for one in found] == ["bundle", "a b/bad", "missing"]
+    for one in found:
+        assert set(one["steps"]) <= rules and len(one["steps"]) == 11
+        assert 0 <= sum(one["steps"].values()) <= one["seconds"] + 0.001 * len(one["steps"])
+    good, bad, _ = found
+    assert max(good["steps"].values()) > 0
+    assert {name for name, seconds in bad["steps"].items() if seconds} <= {
+        "huref-01-format",
+        "huref-02-statement",
+        "huref-03-points",
+    }
+
+
+def test_times_come_through_a_process_of_its_own(bundle):
+    report = verify_bundle(bundle, Options(allow_development_srs=True))
+    again = decode(encode(report))
+    assert [check.seconds for check in again.checks] == [check.seconds for check in report.checks]
+    assert any(check.seconds > 0 for check in again.checks)
+    assert "step_seconds" not in report.as_json() and "seconds" not in report.as_json()["checks"][0]
+
+
 # What https://docs.oasis-open.org/sarif/sarif/v2.1.0 requires of each object that is written here, and no key besides.
 REQUIRED = {
     "sarifLog": ({"version", "runs"}, {"$schema"}),
     "run": ({"tool"}, {"results", "invocations", "columnKind", "originalUriBaseIds"}),
     "driver": ({"name"}, {"version", "semanticVersion", "rules"}),
     "rule": ({"id"}, {"name", "shortDescription", "fullDescription", "help"}),
-    "invocation": ({"executionSuccessful"}, {"exitCode"}),
+    "invocation": ({"executionSuccessful"}, {"exitCode", "properties"}),
     "result": ({"message"}, {"ruleId", "ruleIndex", "kind", "level", "locations", "partialFingerprints"}),
     "physicalLocation": ({"artifactLocation"}, {"region"}),
     "artifactLocation": ({"uri"}, {"uriBaseId"}),
