@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from circuits.errors import KernelError
-from circuits.kernel.library import load, require, require_success
+from circuits.kernel import library
+from circuits.kernel.library import require_success
 
 Float64Array = npt.NDArray[np.float64]
 Int8Array = npt.NDArray[np.int8]
@@ -56,7 +57,7 @@ class _Quantized(ctypes.Structure):
 def reads(stored: npt.NDArray[Any]) -> bool:
     """Whether the library is here and reads such entries: floats, or bfloat16 as uint16; steps of whole entries."""
     whole = all(step % stored.itemsize == 0 for step in stored.strides)
-    return load() is not None and stored.dtype.str in _TYPES and stored.size > 0 and whole
+    return library.load() is not None and stored.dtype.str in _TYPES and stored.size > 0 and whole
 
 
 def folds(stored: npt.NDArray[Any]) -> bool:
@@ -66,9 +67,9 @@ def folds(stored: npt.NDArray[Any]) -> bool:
 
 def fold_kernels() -> tuple[str, ...]:
     """Names of the ways to fold that this machine runs, fastest first: of `avx512`, `avx2`, `portable`."""
-    library = load()
+    loaded = library.load()
     names: list[str] = []
-    while library is not None and (name := library.huref_fold_name(len(names))):
+    while loaded is not None and (name := loaded.huref_fold_name(len(names))):
         names.append(name.decode("ascii"))
     return tuple(names)
 
@@ -77,7 +78,7 @@ def all_finite(stored: npt.NDArray[Any], kernel: int = 0) -> bool:
     """Whether no entry is infinite or NaN. `stored`: contiguous, and the library `reads` it."""
     if not stored.flags.c_contiguous:
         raise KernelError("entries do not lie in one piece", step="read")
-    answer = require().huref_all_finite(kernel, stored.ctypes.data, _TYPES[stored.dtype.str], stored.size)
+    answer = library.require().huref_all_finite(kernel, stored.ctypes.data, _TYPES[stored.dtype.str], stored.size)
     if answer < 0:
         raise KernelError(f"no folding kernel {kernel}", step="read")
     return bool(answer)
@@ -129,7 +130,7 @@ class StoredRows:
         """Folded rows `begin` to `end`: float64 [end - begin, d]."""
         result = np.empty((max(0, end - begin), self.stored.shape[1]))
         matrix = self._matrix()
-        answer = require().huref_fold_rows(self.kernel, ctypes.byref(matrix), begin, end, result.ctypes.data)
+        answer = library.require().huref_fold_rows(self.kernel, ctypes.byref(matrix), begin, end, result.ctypes.data)
         require_success(answer, f"rows {begin} to {end} of {self.stored.shape}")
         return result
 
@@ -137,7 +138,7 @@ class StoredRows:
         """The sum by halving of each folded row's squares, rows `begin` to `end`: float64 [end - begin]."""
         result = np.empty(max(0, end - begin))
         matrix = self._matrix()
-        answer = require().huref_row_squares(self.kernel, ctypes.byref(matrix), begin, end, result.ctypes.data)
+        answer = library.require().huref_row_squares(self.kernel, ctypes.byref(matrix), begin, end, result.ctypes.data)
         require_success(answer, f"rows {begin} to {end} of {self.stored.shape}")
         return result
 
@@ -175,6 +176,8 @@ class StoredRows:
             products[1].ctypes.data,
         )
         matrix = self._matrix()
-        answer = require().huref_quantize_rows(self.kernel, ctypes.byref(matrix), begin, end, ctypes.byref(made))
+        answer = library.require().huref_quantize_rows(
+            self.kernel, ctypes.byref(matrix), begin, end, ctypes.byref(made)
+        )
         require_success(answer, f"rows {begin} to {end} of {self.stored.shape}")
         return int(made.clipped), products[0].T, products[1].T

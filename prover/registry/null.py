@@ -7,13 +7,15 @@ comes from the verifier's report.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 G, TERMS = 16, 6
 P_FLOOR = 1e-12
 DERIVED_P, INDEPENDENT_P = 1e-6, 1e-2
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
+NODES = 400
 
 
 def p_value(cosine: float, effective_dimension: int, g: int = G) -> float:
@@ -27,14 +29,22 @@ def p_value(cosine: float, effective_dimension: int, g: int = G) -> float:
     return min(1.0, max(P_FLOOR, bound))
 
 
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Gauss-Legendre nodes and weights on [-1, 1]; they take a second, so only who asks for a p waits."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    return nodes, weights
+
+
 def _above(t: float, n: int) -> float:
     """P(cos > t) of two directions of R^n: the integral of sin^(n-2) over angles below arccos t, over the whole."""
     if t < 0:
         return 1.0 - _above(-t, n)
     half = math.acos(t) / 2
-    angles = half * (1 + _NODES)
+    nodes, weights = _quadrature()
+    angles = half * (1 + nodes)
     norm = math.exp(math.lgamma(n / 2) - math.lgamma((n - 1) / 2)) / math.sqrt(math.pi)
-    return float(norm * half * (_WEIGHTS * np.sin(angles) ** (n - 2)).sum())
+    return float(norm * half * (weights * np.sin(angles) ** (n - 2)).sum())
 
 
 def verdict(p: float) -> str:

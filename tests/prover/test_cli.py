@@ -74,7 +74,13 @@ def test_help_names_the_exit_codes():
 
 @pytest.mark.parametrize("option", ["-V", "--version"])
 def test_version(option):
-    assert re.fullmatch(r"huref, version [\d.]+\n", huref(option).stdout)
+    said = huref(option).stdout
+    assert re.fullmatch(r"huref, version [\d.]+\nrows are committed by (ifma|mulx|portable|ezkl)\b.*\n", said), said
+
+
+def test_version_says_when_ezkl_commits(monkeypatch):
+    monkeypatch.setenv("HUREF_KERNEL", "ezkl")
+    assert re.search(r"rows are committed by ezkl", huref("--version").stdout)
 
 
 @pytest.mark.parametrize("arguments", [[], ["bundle", "--allow-dev-srs"], ["--help"]])

@@ -177,7 +177,7 @@ def test_what_the_library_does_not_read_is_refused(monkeypatch):
         all_finite(good.T)
     with pytest.raises(KernelError, match="no folding kernel"):
         all_finite(good, len(fold_kernels()))
-    monkeypatch.setattr("circuits.kernel.fold.load", lambda: None)
+    monkeypatch.setattr(library, "load", lambda: None)
     assert not folds(good) and fold_kernels() == ()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from circuits import threads
 from circuits.errors import CheckpointError
-from circuits.kernel import fold, library
+from circuits.kernel import library
 from circuits.profiles import load_profile
 from prover.checkpoint import folded_matrix
 from prover.checkpoint.folded_matrix import FoldedMatrix, RowNorm, tree_sum
@@ -27,7 +27,7 @@ needs_library = pytest.mark.skipif(library.load() is None, reason="the native li
 
 def without_library(patch: pytest.MonkeyPatch) -> None:
     """As where it was not built."""
-    patch.setattr(fold, "load", lambda: None)
+    patch.setattr(library, "load", lambda: None)
 
 
 def on_cores(patch: pytest.MonkeyPatch, count: int) -> None:
