@@ -50,7 +50,8 @@ class World:
     @property
     def row_parts(self) -> list[str]:
         """The honest row commitments, by job part: each matrix of the shipped model is one shard."""
-        return [f"rows-{i}-0" for i in range(len(self.source.matrices.by_name))]
+        matrices = self.source.matrices.by_name.values()
+        return [f"rows-{i}-0-{len(entries)}" for i, entries in enumerate(matrices)]
 
 
 def verify(files: dict[str, bytes], folder: Path, **options: object) -> Report:
