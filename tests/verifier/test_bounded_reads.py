@@ -64,6 +64,7 @@ READS: dict[tuple[str, str, str], str] = {
     ("children/ezkl_child", "main", "sys.stdin"): "written by workers, its parent",
     ("many/child", "main", "sys.stdin"): "written by batch, its parent",
     ("results/files", "write_atomically", "part.open"): "written",
+    ("results/printing", "must_be_written", "open"): "written",
     ("results/files", "write_atomically", "path.open"): "written",
     ("fingerprint/z", "Fingerprint.from_json", "np.frombuffer"): "_MAX_ANSWER_BYTES of batch",
     ("opening/folding", "_Reader._get", "self._tensors.read"): "mapped; the shape is the statement's",
