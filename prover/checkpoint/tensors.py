@@ -56,7 +56,12 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint directory, parsed. Weights stay on disk until `read` is called."""
+    """A checkpoint directory, parsed. Weights stay on disk until `read` is called.
+
+    >>> checkpoint = open_checkpoint(Path("artifacts/models/base"))
+    >>> checkpoint.read("model.norm.weight", (128,)).dtype
+    dtype('float32')
+    """
 
     directory: Path
     family: Family
@@ -117,6 +122,10 @@ def open_checkpoint(directory: Path, families: tuple[Family, ...] = FAMILIES) ->
 
     Raises:
         CheckpointError: anything missing, damaged, or of an unsupported kind.
+
+    >>> checkpoint = open_checkpoint(Path("artifacts/models/base"))
+    >>> checkpoint.family.name, checkpoint.shape.num_layers
+    ('llama', 4)
     """
     if not directory.is_dir():
         raise _not_a_folder(directory)

@@ -77,7 +77,7 @@ def prove_checkpoint(
         CircuitError: ezkl refused, or `huref-verify` did not accept what was made.
         StorageError: a disk that is full or read-only. Nothing half-written stays.
 
-    Source: docs/protocol.md, sections 3 to 7.
+    Source: docs/protocol.md, sections 3 to 7. Example: docs/api.md, section Prove, which a test runs.
     """
     start = time.monotonic()
     progress = progress or Progress.silent()

@@ -11,7 +11,16 @@ from verifier.signature.identity import Identity
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller asks for. `weights` and `secret` come together: they ask for step 11; `identity` for step 12."""
+    """What the caller asks for. `weights` and `secret` come together: they ask for step 11; `identity` for step 12.
+
+    `time_limit_s`: seconds, after which what is not decided is undecided.
+
+    Raises:
+        ValueError: only one of `weights` and `secret`.
+
+    >>> Options(allow_development_srs=True).identity is None
+    True
+    """
 
     allow_development_srs: bool = False
     weights: Path | None = None

@@ -45,6 +45,9 @@ def find_bundles(folder: Path) -> list[Path]:
     Raises:
         Unreadable: a folder cannot be listed, they nest deeper than `MAX_FOLDER_DEPTH`, or there are more than
             `MAX_BUNDLES` or `MAX_FOLDERS`.
+
+    >>> [path.name for path in find_bundles(Path("artifacts/bundles"))]
+    ['base', 'base-large.huref', 'independent', 'offspring']
     """
 
     def refuse(error: OSError) -> None:
@@ -83,7 +86,18 @@ def _names_a_statement(path: Path) -> bool:
 def verify_many(
     paths: Sequence[Path], options: Options, jobs: int, verify_one: VerifyOne | None = None
 ) -> Iterator[Report]:
-    """A report for each path, in order, `jobs` at a time; `verify_one` replaces the processes, for tests."""
+    """A report for each path, in order, as it is there; what is in a bundle never raises.
+
+    Args:
+        paths: bundles, directories or zips.
+        options: what to check and to trust; the time limit, in seconds, is for each bundle.
+        jobs: how many are verified at a time, a process each.
+        verify_one: replaces the processes, for tests.
+
+    >>> bundles = [Path("artifacts/bundles/base"), Path("artifacts/bundles/offspring")]
+    >>> [report.verdict for report in verify_many(bundles, Options(allow_development_srs=True), jobs=2)]
+    ['accepted', 'accepted']
+    """
     live: set[Process] = set()
     pool = ThreadPoolExecutor(max_workers=jobs)
     try:

@@ -47,6 +47,9 @@ def read_identity(text: str) -> Identity:
     Raises:
         Rejected: neither; the file holds no such key.
         OSError: the file cannot be read.
+
+    >>> read_identity("sigstore:release@example.org@https://accounts.example").issuer
+    'https://accounts.example'
     """
     found = parse_identity(text)
     if found is not None:
